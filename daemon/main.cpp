@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <exception>
+#include <iostream>
+#include <span>
+
+#include "config.hpp"
+#include "diagnostics.hpp"
+#include "ledger/verify_files.hpp"
+#include "monitor.hpp"
+#include "network_namespace.hpp"
+#include "options.hpp"
+#include "replay.hpp"
+
+namespace flowkin {
+namespace {
+
+int tell(const Error& error) {
+    spdlog::error("{}", error.text);
+    return static_cast<int>(error.fault);
+}
+
+Result<void> monitor(const Options& options, const Config& config) {
+    if (!config.conntrack.netns.empty()) {
+        if (auto entered = enter_network_namespace(config.conntrack.netns); !entered) {
+            return entered;
+        }
+    }
+    auto created = Monitor::create(options, config);
+    if (!created) {
+        return tl::unexpected(created.error());
+    }
+    return (*created)->run();
+}
+
+int run(int argc, const char* const* argv) {
+    set_up_diagnostics(Config::LogLevel::info);
+    const auto options = parse_options(argc, argv);
+    if (!options) {
+        return tell(options.error());
+    }
+    if (options->mode == Mode::show_text) {
+        std::cout << options->text;
+        return EXIT_SUCCESS;
+    }
+    if (options->mode == Mode::verify) {
+        const auto status = verify_files(options->verify_files, std::cout, STDERR_FILENO);
+        return status ? *status : tell(status.error());
+    }
+    const auto config = load_config(options->config_file, options->overrides);
+    if (!config) {
+        return tell(config.error());
+    }
+    set_diagnostics_level(config->log.level);
+    Result<void> done;
+    switch (options->mode) {
+        case Mode::monitor:
+            done = monitor(*options, *config);
+            break;
+        case Mode::replay:
+            done = replay(*options, *config);
+            break;
+        case Mode::print_config:
+            std::cout << print_config(*config);
+            break;
+        default:  // check_config: it was good, unless its static fields collide with ours
+            if (const auto encoder = LineEncoder::create(
+                    {.run = 0, .host_name = {}, .fields = config->output.fields, .label_names = {}});
+                !encoder) {
+                done = tl::unexpected(encoder.error());
+            }
+            break;
+    }
+    return done ? EXIT_SUCCESS : tell(done.error());
+}
+
+}  // namespace
+}  // namespace flowkin
+
+int main(int argc, char** argv) {
+    std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error of the write that meets it
+    try {
+        return flowkin::run(argc, argv);
+    } catch (const std::exception& failure) {
+        spdlog::critical("{}", failure.what());
+        return EXIT_FAILURE;
+    }
+}

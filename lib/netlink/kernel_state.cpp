@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "netlink/kernel_state.hpp"
+
+#include <sys/utsname.h>
+
+#include <fstream>
+
+#include "netlink/tracking.hpp"
+
+namespace flowkin {
+namespace {
+
+template <class Number>
+std::optional<Number> read_sysctl(const std::string& name) {
+    std::ifstream file("/proc/sys/net/" + name);
+    Number value{};
+    return file >> value ? std::optional<Number>(value) : std::nullopt;
+}
+
+}  // namespace
+
+KernelState read_kernel_state() {
+    KernelState state;
+    utsname name{};
+    if (::uname(&name) == 0) {
+        state.release = name.release;
+    }
+    state.acct = read_sysctl<std::uint32_t>("netfilter/nf_conntrack_acct");
+    state.timestamp = read_sysctl<std::uint32_t>("netfilter/nf_conntrack_timestamp");
+    state.events = read_sysctl<std::uint32_t>("netfilter/nf_conntrack_events");
+    state.flows = read_sysctl<std::uint64_t>("netfilter/nf_conntrack_count");
+    state.flows_max = read_sysctl<std::uint64_t>("netfilter/nf_conntrack_max");
+    state.receive_buffer_max_bytes = read_sysctl<std::uint64_t>("core/rmem_max");
+    state.tracking = find_tracking(state.flows);
+    return state;
+}
+
+std::optional<unsigned> read_table_fill_percent() {
+    const auto flows = read_sysctl<std::uint64_t>("netfilter/nf_conntrack_count");
+    const auto most = read_sysctl<std::uint64_t>("netfilter/nf_conntrack_max");
+    if (!flows || !most || *most == 0) {
+        return std::nullopt;
+    }
+    return static_cast<unsigned>(*flows * 100 / *most);
+}
+
+}  // namespace flowkin
