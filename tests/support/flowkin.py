@@ -212,17 +212,30 @@ class Flowkin(contextlib.AbstractContextManager):
 
     def _open_after(self, inode):
         """The file that follows the one with this inode; the oldest where that is gone, none where it is the last."""
-        paths = [path for path in rotated(self.path) if path.is_file()]
-        try:
-            files = [open(path, "rb") for path in paths]
-        except FileNotFoundError:  # renamed in between
-            return self._open_after(inode)
-        inodes = [os.fstat(file.fileno()).st_ino for file in files]
-        follows = inodes.index(inode) + 1 if inode in inodes else 0
-        for number, file in enumerate(files):
-            if number != follows:
-                file.close()
-        return files[follows] if follows < len(files) else None
+        for _ in range(20):
+            files = []
+            try:
+                files = [open(path, "rb") for path in rotated(self.path) if path.is_file()]
+            except FileNotFoundError:  # renamed in between
+                continue
+            inodes = [os.fstat(file.fileno()).st_ino for file in files]
+            # A listing made in the middle of a rename shows the file under neither name.
+            gone = inode is not None and inode not in inodes
+            follows = inodes.index(inode) + 1 if inode in inodes else 0
+            for number, file in enumerate(files):
+                if gone or number != follows:
+                    file.close()
+            if not gone:
+                return files[follows] if follows < len(files) else None
+            time.sleep(0.005)
+        return self._oldest()
+
+    def _oldest(self):
+        """What is left where files were removed faster than they were read."""
+        for path in rotated(self.path):
+            with contextlib.suppress(FileNotFoundError):
+                return open(path, "rb")
+        return None
 
     def find(self, predicate):
         with self._arrived:
