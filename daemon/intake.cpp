@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "intake.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <cstring>
+#include <utility>
+
+#include "clock.hpp"
+
+namespace flowkin {
+
+namespace {
+
+/// What the event socket may give before each batch of packets: with more than that, packets wait.
+constexpr std::size_t packet_drain_batches = 64;
+
+}  // namespace
+
+Intake::Intake(Parts parts, Callbacks callbacks)
+    : source_(std::move(parts.source)),
+      capture_(std::move(parts.capture)),
+      capture_path_(std::move(parts.capture_path)),
+      pipeline_(parts.pipeline, std::move(parts.encoder)),
+      callbacks_(std::move(callbacks)) {}
+
+void Intake::open_packets(boost::asio::io_context& io, std::span<const std::uint16_t> groups) {
+    if (groups.empty()) {
+        return;
+    }
+    PacketSource::Opened opened = PacketSource::open(io, groups);
+    for (const std::string& text : opened.refused) {
+        warn({"packet-group-refused", text});
+    }
+    packets_ = std::move(opened.source);
+    if (!packets_) {
+        return;
+    }
+    if (opened.sends_sections) {
+        pipeline_.packets().expect_sections();
+    }
+    pipeline_.packets().name_interfaces([this](std::uint32_t index) {
+        return packets_ ? packets_->interface_names().name(index) : std::string_view();
+    });
+    const WallTime now = wall_clock_now();
+    for (const auto& datagram : opened.early) {
+        pipeline_.feed(datagram, now);
+    }
+    packets_->look(pipeline_.packets().missing(), now);
+    spdlog::info("logged packets are read, {} a conntrack section of the kernel",
+                 opened.sends_sections ? "with" : "without");
+}
+
+// ---- receiving
+
+std::size_t Intake::receive_events() {
+    const WallTime now = wall_clock_now();
+    const EventSource::Batch batch = source_.receive(arena_, now);
+    if (batch.error != 0) {
+        callbacks_.failed(
+            Error{Fault::input_output, std::string("the event socket: ") + std::strerror(batch.error)});
+        return 0;
+    }
+    if (batch.lost) {
+        pipeline_.table().note_loss();
+    }
+    if (source_.loss().open() && now - events_settled_ >= settle_interval) {
+        settle_events(now);
+    }
+    for (std::size_t i = 0; i < arena_.size(); ++i) {
+        capture(arena_[i], now);
+        pipeline_.feed(arena_[i], now);
+    }
+    submit(now);
+    return batch.lost ? DatagramArena::batch : batch.taken;
+}
+
+void Intake::drain_events(std::size_t batches) {
+    while (batches-- != 0 && receive_events() != 0) {
+    }
+}
+
+std::size_t Intake::receive_packets() {
+    drain_events(packet_drain_batches);
+    const Received received = packets_->receive();
+    const WallTime now = wall_clock_now();
+    if (received.error != 0) {
+        settle_packets(now);
+        warn({"packets-ended",
+              std::string("packets are not read any more: ") + std::strerror(received.error)});
+        packets_.reset();
+        return 0;
+    }
+    const DatagramArena& arena = packets_->arena();
+    for (std::size_t i = 0; i < arena.size(); ++i) {
+        capture(arena[i], now);
+        pipeline_.feed(arena[i], now);
+    }
+    packets_->look(pipeline_.packets().missing(), now);
+    submit(now);
+    return received.datagrams + received.cut + received.not_kernel;
+}
+
+Pipeline::DumpProgress Intake::feed_dump(std::span<const std::uint8_t> datagram, WallTime now) {
+    capture(datagram, now);
+    const Pipeline::DumpProgress progress = pipeline_.feed(datagram, now);
+    submit(now);
+    return progress;
+}
+
+void Intake::capture(std::span<const std::uint8_t> datagram, WallTime now) {
+    if (capture_) {
+        capture_->write(datagram, now);
+    }
+}
+
+void Intake::flush_capture() {
+    if (capture_ && !capture_->flush()) {
+        capture_.reset();
+        spdlog::error("the capture {} cannot be written any more and ends with its last whole packet",
+                      capture_path_);
+    }
+}
+
+// ---- writing
+
+void Intake::submit(WallTime now) {
+    if (!pipeline_.batch().empty()) {
+        settle_log(now);  // with the first lines after it: a later kill must not leave the gap undeclared
+        submitted_lines_ += pipeline_.batch().lines();
+        log_->submit(pipeline_.batch(), now);
+    }
+}
+
+void Intake::say(MonitorEvent event) {
+    const WallTime now = event.at;
+    pipeline_.say(std::move(event));
+    submit(now);
+}
+
+void Intake::warn(const MonitorWarning& warning) {
+    spdlog::warn("{}", warning.text);
+    say({wall_clock_now(), warning});
+}
+
+}  // namespace flowkin
