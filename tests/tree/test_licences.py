@@ -9,7 +9,7 @@ LICENCE = "SPDX-License-Identifier: GPL-2.0-or-later"
 NOT_OURS = {".git", "build", "__pycache__", ".pytest_cache"}
 # Prose stands under LICENSE as it is; the others have no comments, or are compared byte by byte.
 WITHOUT = {".md", ".json", ".ndjson", ".txt", ".pcap"}
-WITHOUT_NAMES = {"LICENSE", ".gitignore"}
+WITHOUT_NAMES = {"LICENSE", ".gitignore", ".git"}
 CORPUS = ROOT / "tests/fuzz/corpus"
 
 
