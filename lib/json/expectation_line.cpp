@@ -149,7 +149,7 @@ void put_expectation(LineWriter& line, const ExpectationEvent& event) {
 void put_expectation_line(LineWriter& line, const Fragments& fragments, const ExpectationEvent& event,
                           std::uint64_t sequence) {
     fragments.put_head(line, kind_of(event.action), event.at, sequence);
-    line.put('}');
+    fragments.put_origin(line);
     put_ends(line, fragments, *event.expectation);
     line.put(R"(,"conntrack":{)");
     put_expectation(line, event);

@@ -55,7 +55,7 @@ void put_duration(LineWriter& line, WallTime start, WallTime end) {
     line.put_number(to - from);
 }
 
-/// The event object's members behind event.sequence, and its end.
+/// The event object's members behind event.action.
 void put_event_rest(LineWriter& line, const FlowEvent& event) {
     const Flow& flow = *event.view.flow;
     const bool ends = event.action == FlowAction::end;
@@ -76,7 +76,6 @@ void put_event_rest(LineWriter& line, const FlowEvent& event) {
             put_duration(line, flow.started, *event.end.ended);
         }
     }
-    line.put('}');
 }
 
 void put_counters(LineWriter& line, Counters counters) {
@@ -353,6 +352,7 @@ void put_flow_line(LineWriter& line, const Fragments& fragments, const FlowEvent
                    std::uint64_t sequence) {
     fragments.put_head(line, kind_of(event.action), event.at, sequence);
     put_event_rest(line, event);
+    fragments.put_origin(line);
     put_ends(line, fragments, event);
     put_conntrack(line, fragments, event);
 }

@@ -6,15 +6,15 @@
 namespace flowkin {
 namespace {
 
-/// What differs between the heads.
-struct HeadWords {
+/// What differs between the kinds.
+struct KindWords {
     std::string_view dataset;
     std::string_view kind;
     std::string_view type;
     std::string_view action;
 };
 
-constexpr std::array<HeadWords, line_kinds> head_words{{
+constexpr std::array<KindWords, line_kinds> kind_words{{
     {"flow", "event", R"("connection","start")", "flow-start"},
     {"flow", "event", R"("connection","info")", "flow-seen"},
     {"flow", "event", R"("connection","info")", "flow-update"},
@@ -38,18 +38,20 @@ constexpr std::array<HeadWords, line_kinds> head_words{{
     {"monitor", "event", R"("info")", "monitor-warning"},
 }};
 
-std::string head(const HeadWords& words, RunId run, const std::string& static_members) {
+std::string event_id_text(RunId run) {
+    std::array<char, 16> run_text{};
+    write_hex(run_text.data(), run);
+    return std::string(R"(,"event":{"id":")").append(run_text.data(), run_text.size());
+}
+
+std::string kind_text(const KindWords& words) {
     const bool of_network = words.dataset != "loss" && words.dataset != "monitor";
-    std::string text = R"(,"ecs":{"version":"8.17.0"},)" + static_members;
-    text.append(R"("event":{"module":"flowkin","dataset":"flowkin.)").append(words.dataset);
+    std::string text = R"(,"module":"flowkin","dataset":"flowkin.)";
+    text.append(words.dataset);
     text.append(R"(","kind":")").append(words.kind).append("\",");
     text.append(of_network ? R"("category":["network"],)" : "");
     text.append(R"("type":[)").append(words.type);
-    text.append(R"(],"action":")").append(words.action);
-    text.append(R"(","id":")");
-    std::array<char, 16> run_text{};
-    write_hex(run_text.data(), run);
-    return text.append(run_text.data(), run_text.size());
+    return text.append(R"(],"action":")").append(words.action).append("\"");
 }
 
 std::string network_text(Family family, unsigned protocol) {
@@ -90,9 +92,11 @@ void LabelTexts::put(LineWriter& line, const Labels& labels) const {
 }
 
 Fragments::Fragments(const LineEncoderSettings& settings, const std::string& static_members)
-    : labels(settings.label_names) {
+    : event_id(event_id_text(settings.run)),
+      origin(R"(},"ecs":{"version":"8.17.0"})" + static_members),
+      labels(settings.label_names) {
     for (std::size_t kind = 0; kind < line_kinds; ++kind) {
-        heads[kind] = head(head_words[kind], settings.run, static_members);
+        kinds[kind] = kind_text(kind_words[kind]);
     }
     networks.reserve(512);
     for (const Family family : {Family::ipv4, Family::ipv6}) {

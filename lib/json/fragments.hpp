@@ -62,22 +62,29 @@ class LabelTexts {
 struct Fragments {
     Fragments(const LineEncoderSettings& settings, const std::string& static_members);
 
-    /// From the line's first byte into its `event` object, which stays open behind event.sequence.
+    /// From the line's first byte into its `event` object, which stays open. What no other line has comes first:
+    /// shippers tell files apart by their first bytes, and no host's name or static field may push it back.
     void put_head(LineWriter& line, LineKind kind, WallTime at, std::uint64_t sequence) const {
         line.put(R"({"@timestamp":)");
         line.put_time(at);
-        line.put(heads[static_cast<std::size_t>(kind)]);
+        line.put(event_id);
         line.put_hex(sequence);
         line.put(R"(","sequence":)");
         line.put_number(sequence);
+        line.put(kinds[static_cast<std::size_t>(kind)]);
     }
+
+    /// Closes the `event` object; ecs, host and the static fields follow.
+    void put_origin(LineWriter& line) const { line.put(origin); }
 
     /// `,"network":{…` with type, transport and iana_number; the object stays open.
     const std::string& network(Family family, Protocol protocol) const {
         return networks[static_cast<std::size_t>(protocol) + (family == Family::ipv6 ? 256 : 0)];
     }
 
-    std::array<std::string, line_kinds> heads;  ///< from behind @timestamp's value into event.id
+    std::string event_id;                       ///< from behind @timestamp's value into event.id
+    std::array<std::string, line_kinds> kinds;  ///< from behind event.sequence to event.action
+    std::string origin;
     std::vector<std::string> networks;
     LabelTexts labels;
     TimestampText timestamps;

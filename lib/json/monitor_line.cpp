@@ -155,8 +155,9 @@ std::string fitted(Json object, std::size_t room) {
     return text;
 }
 
-void put_rest(LineWriter& line, const char* name, Json object) {
-    line.put(R"(},"conntrack":{")");
+void put_rest(LineWriter& line, const Fragments& fragments, const char* name, Json object) {
+    fragments.put_origin(line);
+    line.put(R"(,"conntrack":{")");
     line.put(std::string_view(name));
     line.put("\":");
     constexpr std::size_t line_longest = 4094;
@@ -179,14 +180,14 @@ void put_loss_line(LineWriter& line, const Fragments& fragments, const LossEvent
     set(object, "until", event.until);
     set(object, "detail", event.detail);
     fragments.put_head(line, LineKind::events_lost, event.at, sequence);
-    put_rest(line, "loss", std::move(object));
+    put_rest(line, fragments, "loss", std::move(object));
 }
 
 void put_monitor_line(LineWriter& line, const Fragments& fragments, const MonitorEvent& event,
                       std::uint64_t sequence) {
     MonitorObject object = std::visit([](const auto& what) { return object_of(what); }, event.what);
     fragments.put_head(line, object.kind, event.at, sequence);
-    put_rest(line, object.name, std::move(object.members));
+    put_rest(line, fragments, object.name, std::move(object.members));
 }
 
 }  // namespace flowkin

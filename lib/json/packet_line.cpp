@@ -187,7 +187,7 @@ void put_packet_line(LineWriter& line, const Fragments& fragments, const PacketE
     if (event.action == PacketAction::rejected) {
         line.put(R"(,"outcome":"failure")");
     }
-    line.put('}');
+    fragments.put_origin(line);
     line.put(fragments.network(headers.tuple.family, headers.tuple.protocol));
     if (headers.whole) {
         line.put(R"(,"community_id":)");

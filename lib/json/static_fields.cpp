@@ -87,7 +87,7 @@ Result<std::string> static_members(const std::string& host_name, const StaticFie
         }
     }
     const std::string object = line.dump(-1, ' ', false, Json::error_handler_t::replace);
-    std::string members = object.substr(1, object.size() - 2) + ',';
+    std::string members = ',' + object.substr(1, object.size() - 2);
     if (members.size() > LineEncoder::static_bytes_limit) {
         return fail(Fault::configuration, "output.fields: the host's name and the fields come to " +
                                               std::to_string(members.size()) + " bytes as JSON; at most " +

@@ -8,8 +8,8 @@
 
 namespace flowkin {
 
-/// The host's name and the static fields as members of the line's object, each with a comma behind it:
-/// `"host":{"name":"fw1","ip":"192.0.2.1"},"labels":{"site":"north"},`. A dotted path becomes nested objects;
+/// The host's name and the static fields as members of the line's object, each with a comma before it:
+/// `,"host":{"name":"fw1","ip":"192.0.2.1"},"labels":{"site":"north"}`. A dotted path becomes nested objects;
 /// no object and no member stands there twice. Fails as LineEncoder::create() says.
 Result<std::string> static_members(const std::string& host_name, const StaticFields& fields);
 

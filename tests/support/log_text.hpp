@@ -124,15 +124,15 @@ class LogText {
     void head(std::string_view dataset, std::string_view kind, const std::string& json,
               std::string_view action) {
         ++sequence_;
-        text_ += R"({"@timestamp":"2026-11-23T09:15:07.612004417Z","ecs":{"version":"8.17.0"},)"
-                 R"("host":{"name":"fw1"},"event":{"module":"flowkin","dataset":"flowkin.)";
+        text_ += R"({"@timestamp":"2026-11-23T09:15:07.612004417Z","event":{"id":")" + hex16(run_) +
+                 hex16(sequence_) + R"(","sequence":)" + std::to_string(sequence_) +
+                 R"(,"module":"flowkin","dataset":"flowkin.)";
         text_ += dataset;
         text_ += R"(","kind":")";
         text_ += kind;
         text_ += "\"," + json + R"(,"action":")";
         text_ += action;
-        text_ +=
-            R"(","id":")" + hex16(run_) + hex16(sequence_) + R"(","sequence":)" + std::to_string(sequence_);
+        text_ += '"';
     }
     LogText& end_line() {
         text_ += "}\n";

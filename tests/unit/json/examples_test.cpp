@@ -62,11 +62,11 @@ TEST_CASE("a flow's start reads as the example says") {
     sample.event.at = flow.started;
     LineEncoder lines = encoder();
     CHECK(line_of(lines, sample.event, 1402) ==
-          R"({"@timestamp":"2026-11-23T09:15:02.123456789Z","ecs":{"version":"8.17.0"})"
-          R"(,"host":{"name":"fw1"})"
-          R"(,"event":{"module":"flowkin","dataset":"flowkin.flow","kind":"event")"
-          R"(,"category":["network"],"type":["connection","start"],"action":"flow-start")"
-          R"(,"id":"5f3a9c1e7b42d010000000000000057a","sequence":1402})"
+          R"({"@timestamp":"2026-11-23T09:15:02.123456789Z")"
+          R"(,"event":{"id":"5f3a9c1e7b42d010000000000000057a","sequence":1402)"
+          R"(,"module":"flowkin","dataset":"flowkin.flow","kind":"event")"
+          R"(,"category":["network"],"type":["connection","start"],"action":"flow-start"})"
+          R"(,"ecs":{"version":"8.17.0"},"host":{"name":"fw1"})"
           R"(,"network":{"type":"ipv4","transport":"tcp","iana_number":"6")"
           R"(,"community_id":"1:fVMrrap6O7mgLfdaZEwEkvkY6y0="})"
           R"(,"source":{"ip":"192.168.10.20","port":40312})"
@@ -89,11 +89,11 @@ TEST_CASE("a child's start reads as the example says") {
     sample.event.at = samples::time("2026-11-23T09:15:07.612004417Z");
     LineEncoder lines = encoder();
     CHECK(line_of(lines, sample.event, 1408) ==
-          R"({"@timestamp":"2026-11-23T09:15:07.612004417Z","ecs":{"version":"8.17.0"})"
-          R"(,"host":{"name":"fw1"})"
-          R"(,"event":{"module":"flowkin","dataset":"flowkin.flow","kind":"event")"
-          R"(,"category":["network"],"type":["connection","start"],"action":"flow-start")"
-          R"(,"id":"5f3a9c1e7b42d0100000000000000580","sequence":1408})"
+          R"({"@timestamp":"2026-11-23T09:15:07.612004417Z")"
+          R"(,"event":{"id":"5f3a9c1e7b42d0100000000000000580","sequence":1408)"
+          R"(,"module":"flowkin","dataset":"flowkin.flow","kind":"event")"
+          R"(,"category":["network"],"type":["connection","start"],"action":"flow-start"})"
+          R"(,"ecs":{"version":"8.17.0"},"host":{"name":"fw1"})"
           R"(,"network":{"type":"ipv4","transport":"tcp","iana_number":"6")"
           R"(,"community_id":"1:hggek9pOhdwmeMvJtKyBzeKOsnc="})"
           R"(,"source":{"ip":"192.168.10.20","port":40314,"nat":{"ip":"198.51.100.7","port":40314}})"
@@ -131,13 +131,14 @@ TEST_CASE("a child's end reads as the example says") {
     sample.event.end.ended = samples::time("2026-11-23T09:20:14.880412003Z");
     LineEncoder lines = encoder();
     CHECK(line_of(lines, sample.event, 1411) ==
-          R"({"@timestamp":"2026-11-23T09:20:14.880500250Z","ecs":{"version":"8.17.0"})"
-          R"(,"host":{"name":"fw1"})"
-          R"(,"event":{"module":"flowkin","dataset":"flowkin.flow","kind":"event")"
+          R"({"@timestamp":"2026-11-23T09:20:14.880500250Z")"
+          R"(,"event":{"id":"5f3a9c1e7b42d0100000000000000583","sequence":1411)"
+          R"(,"module":"flowkin","dataset":"flowkin.flow","kind":"event")"
           R"(,"category":["network"],"type":["connection","end"],"action":"flow-end")"
-          R"(,"id":"5f3a9c1e7b42d0100000000000000583","sequence":1411,"reason":"tcp-close")"
+          R"(,"reason":"tcp-close")"
           R"(,"outcome":"success","start":"2026-11-23T09:15:07.612004417Z")"
           R"(,"end":"2026-11-23T09:20:14.880412003Z","duration":307268407586})"
+          R"(,"ecs":{"version":"8.17.0"},"host":{"name":"fw1"})"
           R"(,"network":{"type":"ipv4","transport":"tcp","iana_number":"6")"
           R"(,"community_id":"1:hggek9pOhdwmeMvJtKyBzeKOsnc=","packets":619501,"bytes":615356060})"
           R"(,"source":{"ip":"192.168.10.20","port":40314,"packets":206511,"bytes":12390660)"
@@ -174,11 +175,11 @@ TEST_CASE("an expectation that is fulfilled reads as the example says") {
     event.lineage.depth = 1;
     LineEncoder lines = encoder();
     CHECK(line_of(lines, event, 1409) ==
-          R"({"@timestamp":"2026-11-23T09:15:07.612004417Z","ecs":{"version":"8.17.0"})"
-          R"(,"host":{"name":"fw1"})"
-          R"(,"event":{"module":"flowkin","dataset":"flowkin.expectation","kind":"event")"
-          R"(,"category":["network"],"type":["connection","info"],"action":"expectation-fulfilled")"
-          R"(,"id":"5f3a9c1e7b42d0100000000000000581","sequence":1409})"
+          R"({"@timestamp":"2026-11-23T09:15:07.612004417Z")"
+          R"(,"event":{"id":"5f3a9c1e7b42d0100000000000000581","sequence":1409)"
+          R"(,"module":"flowkin","dataset":"flowkin.expectation","kind":"event")"
+          R"(,"category":["network"],"type":["connection","info"],"action":"expectation-fulfilled"})"
+          R"(,"ecs":{"version":"8.17.0"},"host":{"name":"fw1"})"
           R"(,"network":{"type":"ipv4","transport":"tcp","iana_number":"6"})"
           R"(,"source":{"ip":"192.168.10.20"})"
           R"(,"destination":{"ip":"203.0.113.50","port":50021})"
@@ -210,11 +211,12 @@ TEST_CASE("the answer of a REJECT rule to a first SYN reads as the example says"
     LineEncoder lines = encoder();
     const std::string line = line_of(lines, event, 1432);
     CHECK(line.size() == 736);
-    CHECK(line == R"({"@timestamp":"2026-11-23T09:21:00.000412003Z","ecs":{"version":"8.17.0"})"
-                  R"(,"host":{"name":"fw1"})"
-                  R"(,"event":{"module":"flowkin","dataset":"flowkin.packet","kind":"event")"
+    CHECK(line == R"({"@timestamp":"2026-11-23T09:21:00.000412003Z")"
+                  R"(,"event":{"id":"5f3a9c1e7b42d0100000000000000598","sequence":1432)"
+                  R"(,"module":"flowkin","dataset":"flowkin.packet","kind":"event")"
                   R"(,"category":["network"],"type":["connection","denied"],"action":"packet-rejected")"
-                  R"(,"id":"5f3a9c1e7b42d0100000000000000598","sequence":1432,"outcome":"failure"})"
+                  R"(,"outcome":"failure"})"
+                  R"(,"ecs":{"version":"8.17.0"},"host":{"name":"fw1"})"
                   R"(,"network":{"type":"ipv4","transport":"tcp","iana_number":"6")"
                   R"(,"community_id":"1:cgfJ9T+kBtGANyxFTJIgl6V4TqU="})"
                   R"(,"source":{"ip":"203.0.113.50","port":23})"
@@ -232,11 +234,11 @@ TEST_CASE("events that the kernel dropped read as the example says") {
     loss.until = samples::time("2026-11-23T09:30:00.977000000Z");
     LineEncoder lines = encoder();
     CHECK(line_of(lines, loss, 1500) ==
-          R"({"@timestamp":"2026-11-23T09:30:01.000000000Z","ecs":{"version":"8.17.0"})"
-          R"(,"host":{"name":"fw1"})"
-          R"(,"event":{"module":"flowkin","dataset":"flowkin.loss","kind":"pipeline_error")"
-          R"(,"type":["info"],"action":"events-lost","id":"5f3a9c1e7b42d01000000000000005dc")"
-          R"(,"sequence":1500})"
+          R"({"@timestamp":"2026-11-23T09:30:01.000000000Z")"
+          R"(,"event":{"id":"5f3a9c1e7b42d01000000000000005dc","sequence":1500)"
+          R"(,"module":"flowkin","dataset":"flowkin.loss","kind":"pipeline_error")"
+          R"(,"type":["info"],"action":"events-lost"})"
+          R"(,"ecs":{"version":"8.17.0"},"host":{"name":"fw1"})"
           R"(,"conntrack":{"loss":{"where":"kernel-socket","count":18231)"
           R"(,"since":"2026-11-23T09:30:00.412000000Z","until":"2026-11-23T09:30:00.977000000Z"}}})");
 }
@@ -260,12 +262,13 @@ TEST_CASE("a flow that a reconcile ends reads as the example says") {
     sample.event.end.window = {samples::time("2026-11-23T09:30:00.412000000Z"), sample.event.at};
     LineEncoder lines = encoder();
     CHECK(line_of(lines, sample.event, 1501) ==
-          R"({"@timestamp":"2026-11-23T09:30:01.200000000Z","ecs":{"version":"8.17.0"})"
-          R"(,"host":{"name":"fw1"})"
-          R"(,"event":{"module":"flowkin","dataset":"flowkin.flow","kind":"event")"
+          R"({"@timestamp":"2026-11-23T09:30:01.200000000Z")"
+          R"(,"event":{"id":"5f3a9c1e7b42d01000000000000005dd","sequence":1501)"
+          R"(,"module":"flowkin","dataset":"flowkin.flow","kind":"event")"
           R"(,"category":["network"],"type":["connection","end"],"action":"flow-end")"
-          R"(,"id":"5f3a9c1e7b42d01000000000000005dd","sequence":1501,"reason":"vanished")"
+          R"(,"reason":"vanished")"
           R"(,"outcome":"success","start":"2026-11-23T09:28:00.000000000Z"})"
+          R"(,"ecs":{"version":"8.17.0"},"host":{"name":"fw1"})"
           R"(,"network":{"type":"ipv6","transport":"udp","iana_number":"17")"
           R"(,"community_id":"1:/czo9WugFUslH9MYSVBwN/1QCI8="})"
           R"(,"source":{"ip":"2001:db8::20","port":5353})"

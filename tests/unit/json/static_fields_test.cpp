@@ -34,6 +34,16 @@ TEST_CASE("static fields become nested objects, each of which stands once on a l
     CHECK(json::parse(line)["organization"]["name"] == "acme");
 }
 
+TEST_CASE("a line's id stands in its first 128 bytes, however much is the same on every line") {
+    LineEncoderSettings settings = with({{"labels.note", std::string(700, 'x')}});
+    settings.host_name = std::string(64, 'h');
+    LineEncoder encoder = *LineEncoder::create(settings);
+    const std::string line = samples::line_of(encoder, LossEvent{}, 0x7fffffffffffffff);
+    const auto id = json::parse(line)["event"]["id"].get<std::string>();
+    REQUIRE(id.size() == 32);
+    CHECK(line.substr(0, 128).find('"' + id + '"') != std::string::npos);
+}
+
 TEST_CASE("a static field's value may hold any bytes") {
     LineEncoder encoder = *LineEncoder::create(with({{"labels.odd", "\"\n\xff"}}));
     CHECK(json::parse(samples::line_of(encoder, LossEvent{}, 1))["labels"]["odd"] == "\"\n\xef\xbf\xbd");
