@@ -30,13 +30,16 @@ def open_socket(namespace, kind=socket.SOCK_STREAM, version=4, protocol=0, bind=
 
 
 @contextlib.contextmanager
-def tcp_connection(net, port, version=4, address=None, listen=None, source_port=0):
+def tcp_connection(net, port, version=4, address=None, listen=None, source_port=0, back=False):
     """A connection from client to server: (client's end, server's end). `address`: what the client dials, where that
-    is not the server's own; `listen`: the server's port, where it is not the one dialled."""
-    with open_socket(net.server, version=version, bind=(net.SERVER[version], listen or port)) as listener:
+    is not the server's own; `listen`: the server's port, where it is not the one dialled; `back`: from server to client
+    instead."""
+    ends = [(net.client, net.CLIENT[version]), (net.server, net.SERVER[version])]
+    (caller, own_address), (called, called_address) = reversed(ends) if back else ends
+    with open_socket(called, version=version, bind=(called_address, listen or port)) as listener:
         listener.listen()
-        with open_socket(net.client, version=version, bind=(net.CLIENT[version], source_port)) as near:
-            near.connect((address or net.SERVER[version], port))
+        with open_socket(caller, version=version, bind=(own_address, source_port)) as near:
+            near.connect((address or called_address, port))
             far, _ = listener.accept()
             with far:
                 yield near, far
