@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Checks lines of a flowkin log against the event format.
 
-Every line: at most 4,095 bytes with its newline, valid UTF-8, one JSON object without a member that stands twice,
-no number but integers of 64 bits, a timestamp as promised, no top-level name that shippers own, an event.id that
-ends in the sequence. And docs/event.schema.json, for all lines or for each Nth of each action (--every N).
+Every line: what shippers demand (shipper_rules.py), an event.id that ends in the sequence, and docs/event.schema.json,
+for all lines or for each Nth of each action (--every N).
 
 Of a Markdown file the lines between ```json and ``` are checked: the examples of docs/event-format.md.
 
@@ -14,38 +13,13 @@ import argparse
 import collections
 import json
 import pathlib
-import re
 import sys
 
 import jsonschema
 
+import shipper_rules
+
 SCHEMA_PATH = pathlib.Path(__file__).resolve().parents[2] / "docs" / "event.schema.json"
-LINE_LONGEST = 4095
-TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")
-SHIPPER_MEMBERS = {"type", "message", "error", "log", "agent", "input", "@metadata"}
-
-
-def object_of(pairs):
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"stands twice: {next(n for n in names if names.count(n) > 1)}")
-    return members
-
-
-def integer_of(text):
-    value = int(text)
-    if not -(2**63) <= value < 2**63:
-        raise ValueError(f"beyond int64: {text}")
-    return value
-
-
-def refuse_number(text):
-    raise ValueError(f"no integer: {text}")
-
-
-DECODER = json.JSONDecoder(object_pairs_hook=object_of, parse_int=integer_of, parse_float=refuse_number,
-                           parse_constant=refuse_number)
 
 
 class Schema:
@@ -71,10 +45,8 @@ def action_of(event):
 
 
 def rule_violations(event):
-    if not TIMESTAMP.fullmatch(str(event.get("@timestamp"))):
-        yield f"@timestamp: {event.get('@timestamp')!r} is not RFC 3339 with nine digits and Z"
-    for name in SHIPPER_MEMBERS & event.keys():
-        yield f"{name}: a shipper's own name at the top"
+    """What is wrong with a record, the schema apart."""
+    yield from shipper_rules.record_violations(event)
     about = event.get("event")
     if isinstance(about, dict) and isinstance(about.get("sequence"), int):
         if not str(about.get("id")).endswith(f"{about['sequence']:016x}"):
@@ -89,17 +61,10 @@ class Checker:
 
     def violations(self, line):
         """What is wrong with one line, given as bytes with its newline."""
-        if len(line) > LINE_LONGEST:
-            yield f"{len(line)} bytes"
-        if not line.endswith(b"\n"):
-            yield "no newline at its end"
         try:
-            event = DECODER.decode(line.decode("utf-8").rstrip("\n"))
+            event = shipper_rules.parse(line)
         except ValueError as error:
             yield str(error)
-            return
-        if not isinstance(event, dict):
-            yield "no JSON object"
             return
         yield from rule_violations(event)
         action = action_of(event)
