@@ -13,8 +13,9 @@ import json
 import pathlib
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), str(pathlib.Path(__file__).resolve().parents[1] / "support")]
 
+from cover import Missing, uncovered  # noqa: E402
 from ledger import OPENINGS  # noqa: E402
 
 # How long before its line was dropped an event may have been: the longest pause, and what was queued before.
@@ -42,11 +43,8 @@ class Loss:
     where: str
     since: int
     until: int
-    room: float  # events that it may still cover
+    room: float  # events that it may cover
     line: int = 0
-
-    def covers(self, moments):
-        return self.since <= moments[1] and moments[0] <= self.until
 
 
 @dataclasses.dataclass
@@ -71,6 +69,7 @@ class Log:
         self.lives = collections.defaultdict(dict)  # ports: {uid: Life}
         self.losses = []
         self.fresh_starts = []  # their line numbers
+        self.fresh_began = []   # and times
         self.starts = collections.Counter()
         self.actions = collections.Counter()
         self.violations = []
@@ -93,9 +92,10 @@ class Log:
             state = record["conntrack"]["monitor"]["state"]
             self.starts[state] += 1
             if state == "fresh":
+                began = nanoseconds(record["@timestamp"])
                 self.fresh_starts.append(number)
+                self.fresh_began.append(began)
                 if self._heard_until:
-                    began = nanoseconds(record["@timestamp"])
                     self.losses.append(Loss("fresh-start", self._heard_until - UNDECLARED_NS, began, float("inf"), number))
 
     def _take_flow(self, number, action, record):
@@ -119,15 +119,10 @@ class Log:
         at = bisect.bisect_left(self.fresh_starts, first)
         return at < len(self.fresh_starts) and self.fresh_starts[at] < last
 
-    def cover(self, moments, of_lines=False):
-        """Takes a missing event from the losses; false where none has room for it. `of_lines`: only from those of lines
-        that were made and not written, and from what a fresh start does not know."""
-        fitting = [loss for loss in self.losses if loss.room > 0 and loss.covers(moments)
-                   and not (of_lines and loss.where == "kernel-socket")]
-        if not fitting:
-            return False
-        max(fitting, key=lambda loss: loss.room).room -= 1
-        return True
+    def fresh_after(self, line, until):
+        """True where a run that knew nothing of before began after that line and by that time."""
+        at = bisect.bisect_left(self.fresh_starts, line)
+        return at < len(self.fresh_began) and self.fresh_began[at] <= until
 
 
 def judge(account_path, log_path):
@@ -135,6 +130,7 @@ def judge(account_path, log_path):
     log = Log(log_path)
     violations = list(log.violations)
     counts = collections.Counter()
+    missing = []
     for made in read_account(account_path):
         counts["flows made"] += 1
         lives = sorted(log.lives.pop(made.ports, {}).values(), key=lambda life: life.line)
@@ -146,16 +142,17 @@ def judge(account_path, log_path):
                 violations.append(f"{made.ports} is opened twice: {lives}")
         if not lives:
             counts["not told"] += 1
-            if not (log.cover(made.began) and log.cover(made.ended)):
-                violations.append(f"{made.ports} is not told, and no declared loss covers it: {made}")
+            missing.append(Missing(*made.began, f"the beginning of {made} is not told, and no declared loss covers it"))
+            missing.append(Missing(*made.ended, f"the end of {made} is not told, and no declared loss covers it"))
             continue
         counts["told"] += 1
         counts[f"opened by {lives[-1].opening}"] += 1
         if not lives[-1].ended:
-            # The kernel's silence is no excuse: a reconcile ends what is known and no longer there.
+            # The kernel's silence is no excuse where the flow is known: a reconcile ends what is no longer there.
             counts["end not told"] += 1
-            if not log.cover(made.ended, of_lines=True):
-                violations.append(f"{made.ports} is not ended: {lives}, {made}")
+            missing.append(Missing(*made.ended, f"{made.ports} is not ended: {lives}, {made}",
+                                   of_lines=not log.fresh_after(lives[-1].line, made.ended[1])))
+    violations += [event.text for event in uncovered(log.losses, missing)]
     violations += [f"{ports} is in the log and was never made" for ports in list(log.lives)[:10]]
     summary = dict(counts)
     for where in sorted({loss.where for loss in log.losses}):

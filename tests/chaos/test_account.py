@@ -57,8 +57,8 @@ def test_flows_that_are_opened_once_and_ended_once_violate_nothing(judge):
 
 
 def test_a_flow_that_is_not_told_is_a_violation_where_no_loss_covers_it(judge):
-    assert len(judge([1, 2], *life(1))) == 1
-    assert len(judge([1, 2], *life(1), loss(0, 9))) == 1
+    assert len(judge([1, 2], *life(1))) == 2  # its beginning and its end
+    assert len(judge([1, 2], *life(1), loss(0, 9))) == 2
     assert len(judge([1, 2], *life(1), loss(9, 11))) == 1  # its end is not covered
     assert not judge([1, 2], *life(1), loss(9, 11), loss(19, 21))
 
@@ -66,6 +66,15 @@ def test_a_flow_that_is_not_told_is_a_violation_where_no_loss_covers_it(judge):
 def test_a_count_covers_so_many_events_and_no_more(judge):
     assert not judge([1, 2], loss(9, 21, count=4))
     assert len(judge([1, 2], loss(9, 21, count=3))) == 1
+
+
+def test_an_event_is_charged_to_the_loss_that_others_do_not_need(judge):
+    begun = [flow("flow-start", port, 10) for port in (1, 2)]
+    lines = loss(9, 21, where="sink-write", count=2, first_sequence=5, last_sequence=6)
+    # The two ends want the loss of lines; then the flow that is not told at all must do with the kernel's.
+    assert not judge([1, 2, 3], *begun, lines, loss(9, 21, count=2))
+    assert not judge([3, 1, 2], *begun, loss(9, 21, count=2), lines)
+    assert len(judge([1, 2, 3], *begun, lines, loss(9, 21, count=1))) == 1
 
 
 def test_a_second_opening_is_a_violation_unless_a_fresh_start_lies_between(judge):
@@ -89,3 +98,9 @@ def test_a_flow_whose_end_is_not_told_wants_a_loss_of_lines(judge):
     begun = flow("flow-start", 1, 10)
     assert judge([1], begun, loss(19, 21))  # a reconcile would have ended it
     assert not judge([1], begun, loss(19, 21, where="sink-write", count=1, first_sequence=5, last_sequence=5))
+
+
+def test_a_fresh_start_knows_no_flow_of_before_so_the_kernels_silence_may_hide_its_end(judge):
+    begun = flow("flow-start", 1, 10)
+    assert not judge([1], begun, fresh_start(15), loss(19, 21))
+    assert judge([1], begun, fresh_start(15), loss(16, 18))
