@@ -132,6 +132,9 @@ class TailReader {
         switch (line.what) {
             case LoggedLine::What::flow_end:
                 tail_.flows[record.flow.uid] = std::nullopt;
+                if (record.flow.mark_changes != 0) {
+                    tail_.ended_marks[record.flow.uid] = record.flow.mark;
+                }
                 break;
             case LoggedLine::What::flow:
                 if (!record.flow.gaps.has(Gap::table_full)) {

@@ -26,6 +26,8 @@ struct LogTail {
     WallTime heard_until{};          ///< what the kernel said before this is in the log or in the state file
     boost::unordered_flat_map<FlowUid, std::optional<FlowRecord>, FlowUidHash>
         flows;  ///< as last told; empty: ended
+    /// The last marks of flows that ended after theirs had changed: a child that inherited another has diverged.
+    boost::unordered_flat_map<FlowUid, Mark, FlowUidHash> ended_marks;
 };
 
 /// Reads the file that `header` names, and those that were rotated away from it. A last line without its

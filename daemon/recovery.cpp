@@ -22,6 +22,22 @@ std::string state_path(const Config& config) {
     return first + "/flows.state";
 }
 
+namespace {
+
+/// A parent's change of mark is written on the child at its next record. There was none where the child's record is the
+/// older one and the parent has ended since.
+FlowRecord after_its_parents_end(FlowRecord child, const LogTail& tail) {
+    if (child.lineage && child.flow.mark_origin == MarkOrigin::inherited) {
+        const auto mark = tail.ended_marks.find(child.lineage->parent);
+        if (mark != tail.ended_marks.end() && mark->second != child.flow.mark) {
+            child.flow.mark_origin = MarkOrigin::diverged;
+        }
+    }
+    return child;
+}
+
+}  // namespace
+
 Recovery recover(const std::string& path, const StateOrigin& origin, FlowTable& table) {
     Recovery recovery;
     LogTail tail;
@@ -52,7 +68,7 @@ Recovery recover(const std::string& path, const StateOrigin& origin, FlowTable& 
             }
             return;  // the log knows better
         }
-        if (table.restore(record)) {
+        if (table.restore(after_its_parents_end(record, tail))) {
             ++recovery.flows;
         }
     };
@@ -71,7 +87,7 @@ Recovery recover(const std::string& path, const StateOrigin& origin, FlowTable& 
         return recovery;
     }
     for (const auto& [uid, record] : tail.flows) {
-        if (record && table.restore(*record)) {
+        if (record && table.restore(after_its_parents_end(*record, tail))) {
             ++recovery.flows;
         }
     }

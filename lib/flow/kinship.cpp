@@ -92,6 +92,11 @@ void Kinship::relink() {
     for_each_child([&](Slot child, const Lineage lineage) {
         if (const Slot parent = parents[lineage.parent]; parent != none && parent != child) {
             store_.adopt(child, parent, lineage);
+            Flow& flow = store_[child].flow;
+            if (flow.mark_origin == MarkOrigin::inherited && flow.mark != store_[parent].flow.mark) {
+                flow.mark_origin =
+                    MarkOrigin::diverged;  // the parent's change is younger than the child's record
+            }
         }
     });
 }

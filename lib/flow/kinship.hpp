@@ -21,7 +21,8 @@ class Kinship {
     /// Gives the new flow its place, and its mark the origin that follows from it.
     void adopt(Slot slot, const FlowMessage& first_message);
 
-    /// Joins restored children to their living parents.
+    /// Joins restored children to their living parents. Records of both may be of different moments: a child that
+    /// still says "inherited" has diverged where its parent's mark is another by now.
     void relink();
 
   private:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <catch2/catch.hpp>
+#include <vector>
 
 #include "recorder.hpp"
 
@@ -239,4 +240,32 @@ TEST_CASE("a flow that the mask does not match fulfils nothing") {
     f.table.apply(expectation(ExpectationMessageKind::created), at_ms(1));
     f.apply(with_master(born(tcp(40009, 9), 3), master), 3);
     CHECK(f.said.expectations.size() == 1);
+}
+
+TEST_CASE("a restored child that inherited a mark has diverged where its living parent's is another by now") {
+    Fixture before;
+    before.apply(master_born(0x11));
+    before.apply(with_master(with_mark(born(child, 2), 0x11), master));
+    std::vector<FlowRecord> records;
+    before.table.visit(0, 16, [&](const FlowView& view) {
+        FlowRecord record;
+        record.flow = *view.flow;
+        if (view.lineage != nullptr) {
+            record.lineage = *view.lineage;
+        }
+        records.push_back(record);
+    });
+    for (const Mark parents_mark : {Mark{0x11}, Mark{0x99}}) {
+        Fixture after;
+        for (FlowRecord record : records) {
+            if (!record.lineage) {
+                record.flow.mark = parents_mark;  // said after the child's last record
+            }
+            REQUIRE(after.table.restore(record));
+        }
+        after.table.relink();
+        after.apply(with_mark(destroyed(child, 2), 0x11));
+        CHECK(after.said.last().flow.mark_origin ==
+              (parents_mark == 0x11 ? MarkOrigin::inherited : MarkOrigin::diverged));
+    }
 }

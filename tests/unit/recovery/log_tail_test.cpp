@@ -92,6 +92,17 @@ TEST_CASE("lines after the state file's sequence are applied, and those before i
     CHECK(tail.flows.at({first_run, 3})->flow.key.original.source_port == 3);
 }
 
+TEST_CASE("of a flow that ended after its mark had changed the last mark is kept, for its children") {
+    const Log log;
+    std::string marked_end = flow_line(first_run, 2, "flow-end", 1);
+    marked_end.replace(marked_end.find(R"("mark":0)"), 8,
+                       R"("mark":153,"mark_previous":17,"mark_changes":1)");
+    log.write(flow_line(first_run, 1, "flow-start", 1) + marked_end + flow_line(first_run, 3, "flow-end", 2));
+    const LogTail tail = read_log_tail(log.state_at(1));
+    REQUIRE(tail.ended_marks.size() == 1);
+    CHECK(tail.ended_marks.at({first_run, 1}) == 153);
+}
+
 TEST_CASE("a run that continues the one before is read too") {
     const Log log;
     log.write(flow_line(first_run, 1, "flow-start", 1) + start_line(second_run, first_run, "restored") +
