@@ -130,7 +130,7 @@ Result<std::unique_ptr<Monitor>> Monitor::create(const Options& options, const C
         return tl::unexpected(log.error());
     }
     self.intake_.write_to(std::move(*log));
-    self.recover_table();
+    self.recovery_ = self.keeper_.recover();
     return monitor;
 }
 
@@ -156,8 +156,7 @@ Monitor::Monitor(Parts parts)
       signals_(io_, SIGTERM, SIGINT, SIGHUP),
       tick_timer_(io_),
       nap_timer_(io_),
-      keep_timer_(io_),
-      keeper_(state_path(config_)) {
+      keeper_(io_, intake_, config_, run_, ending_) {
     signals_.add(SIGUSR1);
 }
 
@@ -181,7 +180,7 @@ Result<void> Monitor::run() {
     intake_.open_packets(io_, config_.packets.groups);
     spawn(packets());
     spawn(reconciler_.run([this] {
-        spawn(keep());
+        spawn(keeper_.run());
         service_.ready(statistics_.status_text());
     }));
     spawn(tick());
@@ -226,78 +225,6 @@ asio::awaitable<void> Monitor::packets() {
             co_await asio::post(io_, asio::use_awaitable);
         } else if (PacketSource* source = intake_.packets()) {
             co_await source->readable().async_wait(asio::posix::descriptor_base::wait_read, quietly);
-        }
-    }
-}
-
-asio::awaitable<void> Monitor::keep() {
-    while (!ending_ && keeper_.keeps()) {
-        const auto saved =
-            co_await keeper_.save(state_header(false), intake_.table(), [this] { return all_written(); });
-        if (!saved) {
-            spdlog::warn("{}", saved.error().text);
-        }
-        if (!ending_) {
-            keep_timer_.expires_after(config_.state.interval);
-            co_await keep_timer_.async_wait(quietly);
-        }
-    }
-}
-
-/// Waits until the lines that were made up to now are written, or dropped and declared. False where the end
-/// comes first.
-asio::awaitable<bool> Monitor::all_written() {
-    const std::uint64_t lines = intake_.submitted_lines();
-    while (!ending_) {
-        const EventLogCounters log = intake_.log().counters();
-        if (log.lines_written + log.lines_dropped >= lines) {
-            co_return true;
-        }
-        keep_timer_.expires_after(milliseconds(100));
-        co_await keep_timer_.async_wait(quietly);
-    }
-    co_return false;
-}
-
-StateHeader Monitor::state_header(bool clean) const {
-    return {.origin = intake_.source().origin(),
-            .run = run_,
-            .sequence = intake_.pipeline().next_sequence() - 1,
-            .uids = intake_.table().counters().opened,
-            .kernel_drops = intake_.source().loss().declared(),
-            .heard_until = intake_.source().heard_until(),
-            .clean = clean,
-            .log_path = log_path()};
-}
-
-/// Empty: standard output.
-std::string Monitor::log_path() const {
-    return config_.output.destination == Config::Destination::file ? config_.output.path : std::string();
-}
-
-void Monitor::recover_table() {
-    if (keeper_.keeps()) {
-        recovery_ = recover(keeper_.path(), intake_.source().origin(), intake_.table());
-        if (!recovery_.warning.empty()) {
-            spdlog::warn("{}", recovery_.warning);
-        }
-    }
-    if (!recovery_.restored) {
-        return;
-    }
-    if (!recovery_.clean) {
-        recovery_.heard_until -= Intake::undeclared_at_most;
-    }
-    intake_.source().heard_until(recovery_.heard_until);
-    if (intake_.source().inherited()) {
-        intake_.source().loss().whole(recovery_.heard_until);
-        intake_.source().loss().declared_before(static_cast<std::uint32_t>(recovery_.kernel_drops));
-    }
-    if (log_path().empty() || log_path() != recovery_.log_path) {
-        // Whoever reads that state file next could not learn of this run: from now on it is this run's.
-        if (const auto saved = keeper_.save_at_once(state_header(false), intake_.table()); !saved) {
-            spdlog::warn("{}", saved.error().text);
-            set_state_aside(keeper_.path());
         }
     }
 }
@@ -458,7 +385,7 @@ void Monitor::end(std::string reason, std::optional<Error> error) {
     tick_timer_.cancel();
     nap_timer_.cancel();
     reconciler_.wake();
-    keep_timer_.cancel();
+    keeper_.wake();
     asio::post(io_, [this] { io_.stop(); });
 }
 
@@ -506,12 +433,7 @@ void Monitor::last_words(std::chrono::steady_clock::time_point deadline) {
         spdlog::error("{} lines (sequence {} to {}) could not be written before the end", unwritten->lines,
                       unwritten->first_sequence, unwritten->last_sequence);
     }
-    keeper_.join();
-    if (keeper_.keeps()) {
-        if (const auto saved = keeper_.save_at_once(state_header(!unwritten), intake_.table()); !saved) {
-            spdlog::error("{}", saved.error().text);
-        }
-    }
+    keeper_.save_last(!unwritten);
 }
 
 }  // namespace flowkin

@@ -29,7 +29,7 @@ namespace flowkin {
 ///   packets    the same for logged packets, where there are groups of them: a batch at a time, and before each what the
 ///              event socket holds, so that a packet finds its flow and nothing waits for packets
 ///   reconcile  holds the table against the kernel's (Reconciler)
-///   keep       after the first dump and each [state] interval: the table to disk, in slices; another thread writes and syncs
+///   keep       the table to disk after the first dump and each [state] interval (StateKeeper)
 ///   tick       once a second: losses, statistics, the watchdog
 ///   signals    TERM and INT end, HUP reloads and reopens, USR1 asks for a reconcile
 ///
@@ -53,14 +53,8 @@ class Monitor {
     void spawn(boost::asio::awaitable<void> activity);
     boost::asio::awaitable<void> pump();
     boost::asio::awaitable<void> packets();
-    boost::asio::awaitable<void> keep();
     boost::asio::awaitable<void> tick();
     boost::asio::awaitable<void> signals();
-
-    boost::asio::awaitable<bool> all_written();
-    StateHeader state_header(bool clean) const;
-    std::string log_path() const;
-    void recover_table();
 
     void say_start();
     void say_pause(WallTime now);
@@ -83,7 +77,6 @@ class Monitor {
     boost::asio::signal_set signals_;
     boost::asio::steady_timer tick_timer_;
     boost::asio::steady_timer nap_timer_;
-    boost::asio::steady_timer keep_timer_;
     StateKeeper keeper_;
     Recovery recovery_;
 
