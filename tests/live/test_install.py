@@ -42,6 +42,7 @@ def test_a_package_finds_each_file_in_its_place(stage):
     files = {str(path.relative_to(stage)) for path in stage.rglob("*") if path.is_file()}
     assert {"usr/sbin/flowkin", "etc/flowkin/flowkin.toml", "usr/lib/systemd/system/flowkin.service",
             "usr/lib/sysusers.d/flowkin.conf", "usr/share/man/man8/flowkin.8", "usr/share/man/man5/flowkin.toml.5",
+            "usr/share/man/man5/flowkin-event.5", "usr/share/bash-completion/completions/flowkin",
             "usr/share/doc/flowkin/README.md", "usr/share/doc/flowkin/event-format.md",
             "usr/share/doc/flowkin/event.schema.json", "usr/share/doc/flowkin/examples/flowkin.toml",
             "usr/share/doc/flowkin/examples/sysctl.d/50-flowkin.conf",
