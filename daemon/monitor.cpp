@@ -33,11 +33,6 @@ namespace {
 
 constexpr auto quietly = asio::as_tuple(asio::use_awaitable);
 
-/// Two wake-ups this close together mean that events come in a stream: the pump then naps before it looks
-/// again, so that each look finds many. A lone event is never made to wait.
-constexpr milliseconds busy{4};
-constexpr milliseconds nap{2};
-
 constexpr milliseconds close_deadline{5000};
 constexpr milliseconds close_deadline_least{500};
 
@@ -150,19 +145,16 @@ Monitor::Monitor(Parts parts)
                .encoder = std::move(parts.encoder)},
               {.events_lost = [this] { reconciler_.request(ReconcileCause::overrun); },
                .failed = [this](const Error& error) { end("the event socket failed", error); }}),
-      readable_(io_, intake_.source().socket().fd()),
+      pump_(io_, intake_, ending_),
       reconciler_(io_, intake_, config_, ending_),
       statistics_(intake_),
       signals_(io_, SIGTERM, SIGINT, SIGHUP),
       tick_timer_(io_),
-      nap_timer_(io_),
       keeper_(io_, intake_, config_, run_, ending_) {
     signals_.add(SIGUSR1);
 }
 
-Monitor::~Monitor() {
-    readable_.release();
-}
+Monitor::~Monitor() = default;
 
 Result<void> Monitor::run() {
     say_start();
@@ -176,7 +168,7 @@ Result<void> Monitor::run() {
         reliable.wanted() ? service_.forget_socket() : service_.store_socket(socket.fd());
     }
     reconciler_.request(ReconcileCause::start);
-    spawn(pump());
+    spawn(pump_.run());
     intake_.open_packets(io_, config_.packets.groups);
     spawn(packets());
     spawn(reconciler_.run([this] {
@@ -197,25 +189,6 @@ void Monitor::spawn(asio::awaitable<void> activity) {
             std::rethrow_exception(failure);
         }
     });
-}
-
-asio::awaitable<void> Monitor::pump() {
-    auto woken = std::chrono::steady_clock::now();
-    auto woken_before = woken - busy;
-    while (!ending_) {
-        const std::size_t received = intake_.receive_events();
-        if (received >= DatagramArena::batch) {
-            co_await asio::post(io_, asio::use_awaitable);  // signals and timers get their turn
-            continue;
-        }
-        if (received != 0 && woken - woken_before < busy) {
-            nap_timer_.expires_after(nap);
-            co_await nap_timer_.async_wait(quietly);
-        } else {
-            co_await readable_.async_wait(asio::posix::descriptor_base::wait_read, quietly);
-        }
-        woken_before = std::exchange(woken, std::chrono::steady_clock::now());
-    }
 }
 
 asio::awaitable<void> Monitor::packets() {
@@ -378,12 +351,11 @@ void Monitor::end(std::string reason, std::optional<Error> error) {
     end_reason_ = std::move(reason);
     end_error_ = std::move(error);
     service_.stopping();
-    readable_.cancel();
+    pump_.wake();
     if (PacketSource* packets = intake_.packets()) {
         packets->readable().cancel();
     }
     tick_timer_.cancel();
-    nap_timer_.cancel();
     reconciler_.wake();
     keeper_.wake();
     asio::post(io_, [this] { io_.stop(); });

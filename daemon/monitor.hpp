@@ -3,7 +3,6 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "config.hpp"
+#include "event_pump.hpp"
 #include "intake.hpp"
 #include "netlink/kernel_state.hpp"
 #include "options.hpp"
@@ -25,7 +25,7 @@ namespace flowkin {
 
 /// The daemon at work: one io_context, one thread, one coroutine an activity.
 ///
-///   pump       waits for the event socket, receives a batch, feeds the pipeline, gives the lines to the log
+///   pump       reads the event socket, and when (EventPump)
 ///   packets    the same for logged packets, where there are groups of them: a batch at a time, and before each what the
 ///              event socket holds, so that a packet finds its flow and nothing waits for packets
 ///   reconcile  holds the table against the kernel's (Reconciler)
@@ -51,7 +51,6 @@ class Monitor {
     explicit Monitor(Parts parts);
 
     void spawn(boost::asio::awaitable<void> activity);
-    boost::asio::awaitable<void> pump();
     boost::asio::awaitable<void> packets();
     boost::asio::awaitable<void> tick();
     boost::asio::awaitable<void> signals();
@@ -69,14 +68,12 @@ class Monitor {
     KernelState kernel_;
     boost::asio::io_context io_;
     Intake intake_;
-    boost::asio::posix::stream_descriptor
-        readable_;  // the event socket's descriptor, which stays the socket's
+    EventPump pump_;
     Reconciler reconciler_;
     Statistics statistics_;
     Service service_;
     boost::asio::signal_set signals_;
     boost::asio::steady_timer tick_timer_;
-    boost::asio::steady_timer nap_timer_;
     StateKeeper keeper_;
     Recovery recovery_;
 
