@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Real log shippers in the foreground, with the files of config/ as they are installed: only paths and the collector's
+address are others. What they send is gathered by a Collector."""
+
+import contextlib
+import os
+import pathlib
+import socket
+import subprocess
+import threading
+import time
+
+import net
+import shipper_rules
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CONFIG = ROOT / "config"
+UNPACKED = ROOT / "build/shippers"
+_LIBRARIES = UNPACKED / "usr/lib"
+RSYSLOGD = UNPACKED / "usr/sbin/rsyslogd"
+SYSLOG_NG = UNPACKED / "usr/sbin/syslog-ng"
+LOGROTATE = UNPACKED / "usr/sbin/logrotate"
+
+
+class Collector(contextlib.AbstractContextManager):
+    """Takes lines over TCP, from whoever connects, and keeps them as records in the order of their arrival."""
+
+    def __enter__(self):
+        self.records = []
+        self._arrived = threading.Condition()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._connections = []
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_):
+        # Wakes the threads that wait in accept() and recv(); close() alone does not.
+        for connection in [self._listener, *self._connections]:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        for connection in [self._listener, *self._connections]:
+            connection.close()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self._connections.append(connection)
+            self._threads.append(threading.Thread(target=self._read, args=(connection,), daemon=True))
+            self._threads[-1].start()
+
+    def _read(self, connection):
+        rest = b""
+        while True:
+            try:
+                received = connection.recv(1 << 20)
+            except OSError:
+                return
+            if not received:
+                return
+            *whole, rest = (rest + received).split(b"\n")
+            records = [shipper_rules.parse(raw + b"\n") for raw in whole]
+            with self._arrived:
+                self.records += records
+                self._arrived.notify_all()
+
+    def wait_for_id(self, wanted, timeout=60):
+        """Until the record with this event.id has come."""
+        deadline = time.monotonic() + timeout
+        seen = 0
+        with self._arrived:
+            while True:
+                if any(record["event"]["id"] == wanted for record in self.records[seen:]):
+                    return
+                seen = len(self.records)
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{wanted} did not come in {timeout} s; there are {seen} records")
+                self._arrived.wait(0.5)
+
+
+def adapted(name, replaced):
+    """The text of a file of config/ with other paths and addresses; each of those must stand in it."""
+    text = (CONFIG / name).read_text()
+    for before, after in replaced.items():
+        assert before in text, f"{name} has no {before}"
+        text = text.replace(before, str(after))
+    return text
+
+
+class Rsyslog(contextlib.AbstractContextManager):
+    """rsyslogd follows a log and sends it to a port of this host."""
+
+    name = "rsyslog"
+
+    def __init__(self, folder, log, port):
+        self.work = pathlib.Path(folder) / "rsyslog"
+        self.config = self.work / "rsyslog.conf"
+        self.text = adapted("rsyslog/flowkin.conf", {
+            "/var/log/flowkin/flow.ndjson": log, "logs.example.net": "127.0.0.1", 'port="601"': f'port="{port}"',
+            "/var/log/flowkin-refused.log": self.work / "refused.log"})
+
+    def _command(self, *options):
+        return [RSYSLOGD, "-f", self.config, "-M", _LIBRARIES / "x86_64-linux-gnu/rsyslog", *options]
+
+    def _prepare(self):
+        self.work.mkdir(exist_ok=True)
+        self.config.write_text(f'global(workDirectory="{self.work}")\n{self.text}')
+
+    def check(self):
+        """The finished process of `rsyslogd -N1`."""
+        self._prepare()
+        return subprocess.run(self._command("-N1"), capture_output=True, text=True, timeout=60, check=False)
+
+    def __enter__(self):
+        self._prepare()
+        self.program = net.Background(self._command("-n", "-i", self.work / "pid"), stdin=subprocess.DEVNULL)
+        return self
+
+    def __exit__(self, kind, *_):
+        status = self.program.end(timeout=60)
+        assert kind or status == 0, f"rsyslogd: exit {status}"
+
+    def refused(self):
+        """What it could not parse."""
+        path = self.work / "refused.log"
+        return path.read_text() if path.exists() else ""
+
+
+class SyslogNg(contextlib.AbstractContextManager):
+    """syslog-ng follows a log and sends it to a port of this host."""
+
+    name = "syslog-ng"
+
+    def __init__(self, folder, log, port):
+        self.work = pathlib.Path(folder) / "syslog-ng"
+        self.config = self.work / "syslog-ng.conf"
+        self.text = adapted("syslog-ng/flowkin.conf", {
+            "/var/log/flowkin/flow.ndjson": log, "logs.example.net": "127.0.0.1", "port(601)": f"port({port})"})
+
+    def _command(self, *options):
+        return [SYSLOG_NG, "--cfgfile", self.config, "--module-path", _LIBRARIES / "syslog-ng/3.38",
+                "--persist-file", self.work / "persist", "--control", self.work / "control",
+                "--pidfile", self.work / "pid", "--no-caps", *options]
+
+    def _environment(self):
+        return {**os.environ, "LD_LIBRARY_PATH": str(_LIBRARIES / "syslog-ng")}
+
+    def _prepare(self):
+        self.work.mkdir(exist_ok=True)
+        self.config.write_text(f"@version: 3.38\n{self.text}")
+
+    def check(self):
+        """The finished process of `syslog-ng --syntax-only`."""
+        self._prepare()
+        return subprocess.run(self._command("--syntax-only"), env=self._environment(), capture_output=True, text=True,
+                              timeout=60, check=False)
+
+    def __enter__(self):
+        self._prepare()
+        self.program = net.Background(self._command("--foreground"), env=self._environment(), stdin=subprocess.DEVNULL)
+        return self
+
+    def __exit__(self, kind, *_):
+        status = self.program.end(timeout=60)
+        assert kind or status == 0, f"syslog-ng: exit {status}"
+
+    def refused(self):
+        return ""
+
+
+def rotate(folder, log, pid, number):
+    """Runs logrotate with the shipped file on a log, however small, and has it signal the process. The number tells
+    apart what is rotated within one second."""
+    config = pathlib.Path(folder) / "logrotate.conf"
+    config.write_text(adapted("logrotate/flowkin", {
+        "/var/log/flowkin/flow.ndjson": log, "su flowkin flowkin": "su root root",
+        "dateformat .%Y%m%d-%s": f"dateformat .%Y%m%d-%s-{number}",
+        "systemctl kill --signal=HUP --kill-who=main flowkin.service": f"kill -HUP {pid}"}))
+    config.chmod(0o644)
+    return subprocess.run([LOGROTATE, "--force", "--verbose", "--state", pathlib.Path(folder) / "logrotate.state",
+                           config], capture_output=True, text=True, timeout=60, check=False)
