@@ -261,11 +261,16 @@ class FlowTable::Model {
             return;
         }
         if (message.master && reconciling_ && store_.find({*message.master, message.key.zone}) == none &&
-            store_.find(message.key) == none) {
+            !kin_is_known(message.key)) {
             deferred_.push_back(message);  // its parent may stand later in the dump
             return;
         }
         merge_dump(message, now);
+    }
+
+    bool kin_is_known(const FlowKey& key) const {
+        const Slot slot = store_.find(key);
+        return slot != none && kinship_.knows(slot);
     }
 
     void merge_dump(const FlowMessage& message, WallTime now) {
@@ -287,6 +292,7 @@ class FlowTable::Model {
             }
             return;
         }
+        kinship_.learn(slot, message);
         if (event_spoke) {
             merge_counters(node.flow, message);  // they only grow, and no event but DESTROY carries them
         } else {

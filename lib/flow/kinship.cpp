@@ -55,6 +55,24 @@ void Kinship::adopt(Slot slot, const FlowMessage& first_message) {
     }
 }
 
+bool Kinship::knows(Slot slot) const {
+    const FlowStore::Kin* kin = store_.find_kin(store_[slot]);
+    return kin != nullptr && kin->is_child;
+}
+
+void Kinship::learn(Slot slot, const FlowMessage& dump) {
+    if (!dump.master || knows(slot)) {
+        return;
+    }
+    const Slot parent = believed_parent(dump);
+    store_.adopt(slot, parent, lineage_of(*dump.master, parent));
+    Flow& flow = store_[slot].flow;
+    const bool untouched = flow.mark_origin == MarkOrigin::none && flow.mark_changes == 0;
+    if (untouched && flow.mark != 0 && parent != none && flow.mark == store_[parent].flow.mark) {
+        flow.mark_origin = MarkOrigin::inherited;
+    }
+}
+
 /// From a dump a parent is believed only where it is the elder: the kernel goes on naming a dead parent's
 /// tuple, which may belong to another flow by now.
 Kinship::Slot Kinship::believed_parent(const FlowMessage& message) const {

@@ -6,8 +6,8 @@
 
 namespace flowkin {
 
-/// Who descends from whom. A parent is resolved once, at the child's first sight, from CTA_TUPLE_MASTER; a
-/// child met before its parent keeps the tuple.
+/// Who descends from whom. A parent is resolved once, when CTA_TUPLE_MASTER is first seen: at the child's birth, or
+/// where that was missed in a dump. A child met before its parent keeps the tuple.
 class Kinship {
   public:
     using Slot = FlowStore::Slot;
@@ -20,6 +20,12 @@ class Kinship {
 
     /// Gives the new flow its place, and its mark the origin that follows from it.
     void adopt(Slot slot, const FlowMessage& first_message);
+
+    /// Whether the flow's place is known: `adopt()` or `learn()` has given it one.
+    bool knows(Slot slot) const;
+
+    /// Gives a flow whose birth was missed its place, now that a dump names its master.
+    void learn(Slot slot, const FlowMessage& dump);
 
     /// Joins restored children to their living parents. Records of both may be of different moments: a child that
     /// still says "inherited" has diverged where its parent's mark is another by now.

@@ -56,6 +56,39 @@ def test_a_mark_that_a_tool_changes_is_told_also_when_it_becomes_zero(watch):
     assert second["conntrack"]["mark_changes"] == 2
 
 
+def test_the_end_of_a_flow_tells_its_last_eight_marks_and_since_when_it_had_them(watch):
+    given = list(range(1, 11))
+    with Topology() as net, watch(net.router) as flowkin, tcp_connection(net, 8000):
+        start = flowkin.wait_action("flow-start")
+        for mark in given:
+            set_mark(net.router, start, mark)
+        changes = flowkin.wait_action("flow-mark-changed", count=len(given))
+        net.router.flush()
+        end = flowkin.wait_action("flow-end")
+    history = end["conntrack"]["marks"]
+    assert [entry["mark"] for entry in history] == given[-8:]
+    assert [entry["since"] for entry in history] == [change["@timestamp"] for change in changes[-8:]]
+    assert (end["conntrack"]["mark"], end["conntrack"]["mark_previous"], end["conntrack"]["mark_changes"]) == (10, 9, 10)
+    assert [change["conntrack"]["mark_changes"] for change in changes] == given
+
+
+def test_a_short_history_of_marks_begins_with_the_flow(watch):
+    with Topology(MARKS) as net, watch(net.router) as flowkin:
+        udp_exchange(net, 7004, rounds=2)
+        start = flowkin.wait_action("flow-start")
+        net.router.flush()
+        end = flowkin.wait_action("flow-end")
+        udp_exchange(net, 7003)  # a flow whose mark never changes has no history
+        flowkin.wait_action("flow-start", destination__port=7003)
+        net.router.flush()
+        other = flowkin.wait_action("flow-end", destination__port=7003)
+    first, second = end["conntrack"]["marks"]
+    assert (first["mark"], second["mark"]) == (0, 0x77)
+    assert first["since"] == start["@timestamp"]
+    assert first["since"] <= second["since"]
+    assert "marks" not in other["conntrack"] and "mark_changes" not in other["conntrack"]
+
+
 def test_a_label_that_is_set_at_the_first_packet_stands_on_start_and_end(watch):
     with Topology(MARKS) as net, watch(net.router) as flowkin:
         udp_exchange(net, 7005)

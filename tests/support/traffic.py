@@ -184,6 +184,21 @@ class FtpClient(ftplib.FTP):
 
 
 @contextlib.contextmanager
+def ftp_words(net):
+    """An FTP control connection of which the test says each word, greeted: (client's end, server's end)."""
+    with tcp_connection(net, 21) as (near, far):
+        far.sendall(b"220 ready\r\n")
+        near.recv(100)
+        yield near, far
+
+
+def ftp_announce(near, far, port):
+    """The server says at which of its ports the data will be fetched: the helper expects a child from now on."""
+    far.sendall(b"227 Entering Passive Mode (10,2,0,2,%d,%d)\r\n" % divmod(port, 256))
+    near.recv(100)
+
+
+@contextlib.contextmanager
 def tftp_server(net, content=b"x" * 2000):
     """A TFTP server that gives the same content whatever file is asked for, each from a port of its own."""
     listener = open_socket(net.server, socket.SOCK_DGRAM, bind=("", 69))

@@ -8,7 +8,7 @@ import pytest
 from kernel_events import Events
 from net import TRACKING, Topology
 from packet_log import PacketLog
-from traffic import open_socket, tcp_connection
+from traffic import ftp_announce, ftp_words, open_socket, tcp_connection
 
 CHILD = 7001  # the port of a child that is announced
 PORT = 7002  # of any other flow
@@ -55,16 +55,12 @@ def scene(rules=TRACKING, **sysctls):
 @contextlib.contextmanager
 def ftp_control(net, events):
     """A control connection that has been greeted: (client's end, server's end, the flow's NEW)."""
-    with tcp_connection(net, 21) as (near, far):
-        far.sendall(b"220 ready\r\n")
-        near.recv(100)
+    with ftp_words(net) as (near, far):
         yield near, far, events.wait("NEW", port=21)
 
 
-def announce(near, far, port=CHILD):
-    """The server says where its data will be fetched: the helper expects a child from now on."""
-    far.sendall(b"227 Entering Passive Mode (10,2,0,2,%d,%d)\r\n" % divmod(port, 256))
-    near.recv(100)
+def announce(near, far):
+    ftp_announce(near, far, CHILD)
 
 
 @contextlib.contextmanager

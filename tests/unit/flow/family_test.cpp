@@ -100,6 +100,41 @@ TEST_CASE("a link learnt from a dump without timestamps is not believed") {
     CHECK(!f.said.last().lineage->parent);
 }
 
+TEST_CASE("a child whose NEW was lost learns its parent from the next dump, and keeps it to its end") {
+    Fixture f;
+    f.apply(with_start(master_born(0x11), at_ms(-10)));
+    FlowMessage update = with_mark(updated(child, 2), 0x11);
+    update.status = status({StatusBit::confirmed, StatusBit::expected});
+    f.apply(update);
+    CHECK(!f.said.last().lineage);
+    f.table.begin_reconcile(at_ms(10));
+    f.apply(with_start(with_mark(dumped(master, 1), 0x11), at_ms(-10)));
+    f.apply(with_start(with_master(with_mark(dumped(child, 2), 0x11), master), at_ms(-5)));
+    CHECK(f.finish(11));
+    f.apply(with_mark(destroyed(child, 2), 0x11), 20);
+    REQUIRE(f.said.last().lineage);
+    CHECK(f.said.last().lineage->parent == FlowUid{7, 1});
+    CHECK(f.said.last().lineage->root == FlowUid{7, 1});
+    CHECK(f.said.last().flow.mark_origin == MarkOrigin::inherited);
+    CHECK(f.said.story() == "start seen end");
+}
+
+TEST_CASE(
+    "a child whose NEW was lost may stand before its parent in the dump, and an event may come between") {
+    Fixture f;
+    f.apply(updated(child, 2));
+    f.table.begin_reconcile(at_ms(10));
+    f.apply(with_start(with_master(dumped(child, 2), master), at_ms(-5)));
+    f.apply(with_start(dumped(master, 1), at_ms(-10)));
+    FlowMessage update = updated(child, 2);
+    update.status = status({StatusBit::confirmed, StatusBit::assured});
+    f.apply(update, 11);
+    CHECK(f.finish(12));
+    f.apply(destroyed(child, 2), 20);
+    REQUIRE(f.said.last().lineage);
+    CHECK(f.said.last().lineage->parent == FlowUid{7, 2});
+}
+
 TEST_CASE("a mark that equals the parent's at birth is inherited; one that a rule overwrote is the rule's") {
     Fixture f;
     f.apply(master_born(0x11));
