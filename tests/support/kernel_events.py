@@ -14,6 +14,7 @@ import os
 import select
 import socket
 import struct
+import subprocess
 import time
 
 from ctnetlink import NETLINK_NETFILTER, request
@@ -181,18 +182,19 @@ class Events:
 
 def listeners():
     """How many sockets on this machine, in whichever namespace, have asked for events about flows."""
-    found, seen = 0, set()
-    for process in os.listdir("/proc"):
-        if process.isdigit():
-            with contextlib.suppress(OSError):
-                namespace = os.stat(f"/proc/{process}/ns/net").st_ino
-                if namespace not in seen:
-                    seen.add(namespace)
-                    with open(f"/proc/{process}/net/netlink", encoding="ascii") as file:
-                        sockets = [line.split() for line in file][1:]
-                    found += sum(int(words[1]) == NETLINK_NETFILTER and int(words[3], 16) & 0b111 != 0
-                                 for words in sockets)
-    return found
+    texts = [subprocess.run(["ip", "-all", "netns", "exec", "cat", "/proc/net/netlink"], capture_output=True,
+                            text=True, check=False).stdout]  # those with a name, also where no process lives in it
+    seen = set()
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            namespace = os.stat(f"/proc/{process}/ns/net").st_ino
+            if namespace not in seen:
+                seen.add(namespace)
+                with open(f"/proc/{process}/net/netlink", encoding="ascii") as file:
+                    texts.append(file.read())
+    sockets = [line.split() for text in texts for line in text.splitlines()]
+    return sum(len(words) > 3 and words[1] == str(NETLINK_NETFILTER) and int(words[3], 16) & 0b111 != 0
+               for words in sockets)
 
 
 def dump(namespace):

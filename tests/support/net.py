@@ -14,16 +14,22 @@ Names hold the process id, so tests run side by side, and what a killed run left
 
 import contextlib
 import ctypes
+import fcntl
 import itertools
 import os
 import re
 import signal
+import socket
+import struct
 import subprocess
 import threading
+import time
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNET = 0x40000000
 _PR_SET_PDEATHSIG = 1
+_SIOCGIFFLAGS = 0x8913
+_IFF_RUNNING = 0x40
 
 _counter = itertools.count(1)
 _PREFIX = "fkt"
@@ -128,6 +134,16 @@ class Namespace:
                 with open("/proc/sys/" + key.replace("__", "/"), "w", encoding="ascii") as file:
                     file.write(str(value))
 
+    def wait_running(self, link):
+        """Until then the kernel drops what is sent by the link, and says nothing: a work queue of its own brings a link
+        into service some time after it is up."""
+        request, deadline = struct.pack("16sH14x", link.encode(), 0), time.monotonic() + 10
+        with self, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+            while not struct.unpack_from("H", fcntl.ioctl(any_socket, _SIOCGIFFLAGS, request), 16)[0] & _IFF_RUNNING:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{link} of {self.name} does not come into service")
+                time.sleep(0.001)
+
     def nft(self, rules):
         """Loads rules beside those that are there."""
         self.run("nft", "-f", "-", input=rules)
@@ -207,7 +223,8 @@ class Topology(contextlib.ExitStack):
 
     @staticmethod
     def _link(end, end_link, router, router_link, net4, net6):
-        subprocess.run(["ip", "link", "add", end_link, "address", "02:00:00:00:00:02", "netns", end.name,
+        # With one index at both ends the kernel would not hurry to bring the link into service, and take a second.
+        subprocess.run(["ip", "link", "add", end_link, "index", "100", "address", "02:00:00:00:00:02", "netns", end.name,
                         "type", "veth", "peer", "name", router_link, "address", "02:00:00:00:00:01",
                         "netns", router.name], check=True)
         for namespace, link, host, other in ((end, end_link, 2, 1), (router, router_link, 1, 2)):
@@ -221,3 +238,5 @@ class Topology(contextlib.ExitStack):
                 commands += [f"route add default via {gateway}" for gateway in (f"{net4}.1", f"{net6}:1")]
             namespace.run("ip", "-batch", "-", input="\n".join(commands))
             namespace.run("ethtool", "-K", link, "tx", "off", check=False)
+        for namespace, link in ((end, end_link), (router, router_link)):
+            namespace.wait_running(link)

@@ -85,7 +85,7 @@ def heard_later(birth_heard_by=None):
 def test_a_flow_that_nobody_heard_is_mute():
     """The default, nf_conntrack_events = 2, saves the work where nobody listens: a flow that began unheard has no UPDATE
     and no DESTROY, also for who listens later."""
-    for _ in range(5):
+    for _ in range(30):
         before = listeners()
         heard = heard_later()
         if not heard:
@@ -110,5 +110,5 @@ def test_an_expired_flow_is_destroyed_later():
         time.sleep(1.5)  # what is waited for makes no sound
         entry(net.router, PORT)  # the kernel comes across it
         end = events.wait("DESTROY", port=PORT, timeout=60)
-    assert 0.9e9 <= end.stop - end.start
-    assert end.at - end.stop >= 0.2e9
+    assert 0.9e9 < end.stop - end.start < 1.2e9  # whenever the kernel came
+    assert end.stop < end.at
