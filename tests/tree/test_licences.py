@@ -8,8 +8,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 LICENCE = "SPDX-License-Identifier: GPL-2.0-or-later"
 NOT_OURS = {".git", "build", "__pycache__", ".pytest_cache"}
 # Prose stands under LICENSE as it is; the others have no comments, or are compared byte by byte.
-WITHOUT = {".md", ".json", ".ndjson", ".txt", ".pcap"}
-WITHOUT_NAMES = {"LICENSE", ".gitignore", ".git"}
+WITHOUT = {".md", ".json", ".ndjson", ".txt", ".pcap", ".Debian"}
+WITHOUT_NAMES = {"LICENSE", ".gitignore", ".git"} | {"changelog", "copyright", "format"}  # the latter in debian/
 CORPUS = ROOT / "tests/fuzz/corpus"
 
 
