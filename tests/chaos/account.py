@@ -9,12 +9,12 @@ import collections
 import csv
 import dataclasses
 import datetime
-import json
 import pathlib
 import sys
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), str(pathlib.Path(__file__).resolve().parents[1] / "support")]
 
+import shipper_rules  # noqa: E402
 from cover import Missing, uncovered  # noqa: E402
 from ledger import OPENINGS  # noqa: E402
 
@@ -76,7 +76,7 @@ class Log:
         self._heard_until = 0
         with open(path, "rb") as file:
             for number, raw in enumerate(file, 1):
-                self._take(number, json.loads(raw))
+                self._take(number, shipper_rules.parse(raw))
 
     def _take(self, number, record):
         action = record["event"]["action"]

@@ -6,8 +6,9 @@ import pathlib
 import net
 import pytest
 import shippers
-from flowkin import UDP_FLOOD, Flowkin, action, matching, read_log, rotated
+from flowkin import BUILD, UDP_FLOOD, Flowkin, action, matching, read_log, rotated
 
+FLOW_MAKER = BUILD / "tests/flow_maker"
 HERE, THERE = "127.0.0.1", "127.0.0.2"
 TRACK_AND_DROP = """
 table inet tracking {
@@ -62,6 +63,23 @@ def test_each_line_of_a_rotating_log_arrives_once_and_in_order(shipper, tmp_path
         assert len(rotated(log)) > ROUNDS // 2
         assert_all_arrived(collector, read_log(*rotated(log)))
         assert not follower.refused()
+
+
+def test_both_keep_up_with_a_flood_that_does_not_pause(tmp_path):
+    """At 200 flows a second a file is full after some four seconds: one would have to sleep so long to miss it."""
+    config = {"output": {"rotate_size": "1MiB", "rotate_keep": 100}}
+    log = tmp_path / "flow.ndjson"
+    with shippers.Collector() as first, shippers.Collector() as second, \
+            shippers.Rsyslog(tmp_path, log, first.port), shippers.SyslogNg(tmp_path, log, second.port), \
+            net.Topology(TRACK_AND_DROP) as topology, \
+            Flowkin(tmp_path, topology.router, to="file", config=config) as flowkin:
+        topology.router.run(FLOW_MAKER, 200, 18, 1)
+        flowkin.stop()
+        for collector in (first, second):
+            collector.wait_for_id(flowkin.records[-1]["event"]["id"])
+        assert len(rotated(log)) > 3
+        for collector in (first, second):
+            assert_all_arrived(collector, read_log(*rotated(log)))
 
 
 @both
