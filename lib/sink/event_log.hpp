@@ -15,6 +15,7 @@
 #include "base/line_batch.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
+#include "sink/write_latency.hpp"
 
 namespace flowkin {
 
@@ -46,9 +47,12 @@ struct EventLogCounters {
     std::uint64_t lines_written = 0;
     std::uint64_t bytes_written = 0;
     std::uint64_t lines_dropped = 0;
+    std::uint64_t lines_dropped_unwritable = 0;  ///< of these: while the destination could not be written
     std::uint64_t write_errors = 0;
     std::uint64_t rotations = 0;
     std::size_t queued_bytes = 0;
+    bool failing = false;  ///< the last write failed
+    WriteLatency latency;
 };
 
 /// The bounded queue and the writer thread behind it. The one thread that makes lines gives them in; it never

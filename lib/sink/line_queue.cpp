@@ -21,6 +21,7 @@ void LineQueue::submit(LineBatch& batch, WallTime now, bool write_failed) {
     dropping_ = (dropping_ && !has_room_again()) || queued_bytes() + batch.size() > capacity_bytes_;
     if (dropping_) {
         lines_dropped_ += batch.lines();
+        lines_dropped_unwritable_ += write_failed ? batch.lines() : 0;
         widen_gap({.lines = batch.lines(),
                    .first_sequence = batch.first_sequence(),
                    .last_sequence = batch.last_sequence(),

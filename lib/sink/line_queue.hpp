@@ -46,6 +46,8 @@ class LineQueue {
     std::size_t submitted_bytes() const { return submitted_bytes_; }
     std::size_t written_bytes() const { return written_bytes_; }
     std::uint64_t lines_dropped() const { return lines_dropped_; }
+    /// Of these: while writing had failed.
+    std::uint64_t lines_dropped_unwritable() const { return lines_dropped_unwritable_; }
 
   private:
     bool has_room_again() const { return queued_bytes() <= capacity_bytes_ / 2; }
@@ -62,6 +64,7 @@ class LineQueue {
     std::size_t submitted_bytes_ = 0;
     std::size_t written_bytes_ = 0;
     std::uint64_t lines_dropped_ = 0;
+    std::uint64_t lines_dropped_unwritable_ = 0;
     LineLoss gap_;
     bool dropping_ = false;
 };

@@ -78,7 +78,9 @@ EventLogCounters Writer::counters() {
     const Lock lock(mutex_);
     auto counters = counters_;
     counters.lines_dropped = queue_.lines_dropped();
+    counters.lines_dropped_unwritable = queue_.lines_dropped_unwritable();
     counters.queued_bytes = queue_.queued_bytes();
+    counters.failing = failing_;
     return counters;
 }
 
@@ -141,10 +143,12 @@ bool Writer::step() {
     const auto limit =
         request_ ? request_->at_byte - queue_.written_bytes() : std::numeric_limits<std::size_t>::max();
     const auto front = queue_.front(limit);
-    next_write_ = Clock::now() + gather_interval;
+    const auto begun = Clock::now();
+    next_write_ = begun + gather_interval;
     lock.unlock();
 
     const auto written = destination_->write(front.bytes);
+    const auto took = Clock::now() - begun;
     const bool all = written.bytes == front.bytes.size();
     const auto lines = all && front.lines ? *front.lines : count_lines(front.bytes.substr(0, written.bytes));
     announce(written.outcome, all);
@@ -154,6 +158,7 @@ bool Writer::step() {
         return false;
     }
     spent = queue_.pop(written.bytes, lines);
+    counters_.latency.book(took);
     book(written, lines);
     return !(closing_ && failing_);  // the last try was made
 }

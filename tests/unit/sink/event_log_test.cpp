@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <filesystem>
+#include <numeric>
 #include <sstream>
 #include <string>
 
@@ -55,6 +56,23 @@ TEST_CASE("every line submitted under load is in the file, once, in order") {
     CHECK(counters.queued_bytes == 0);
     CHECK(counters.lines_dropped == 0);
     CHECK(counters.write_errors == 0);
+    CHECK_FALSE(counters.failing);
+}
+
+TEST_CASE("each write is counted once, by how long it took") {
+    WriteLatency latency;
+    for (const auto took : {1us, 50us, 51us, 5'000'000us, 60'000'000us}) {
+        latency.book(took);
+    }
+    CHECK(latency.writes == decltype(latency.writes){2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1});
+    CHECK(latency.total == 65'000'102us);
+
+    const Folder folder;
+    auto log = open_file({.path = folder / "log"});
+    submit_lines(*log, 1, 1);
+    log->close(10s);
+    const auto& writes = log->counters().latency.writes;
+    CHECK(std::accumulate(writes.begin(), writes.end(), std::uint64_t{}) == 1);
 }
 
 TEST_CASE("an idle log writes a line at once") {
