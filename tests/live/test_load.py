@@ -1,19 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Full speed, slow readers, full disks, rotation: what is written is whole, and what is not is declared."""
 
-import contextlib
-import os
-import pathlib
 import signal
-import subprocess
 import threading
 import time
 
 import ledger
-import net as network
 import pytest
 from flowkin import UDP_FLOOD, Flowkin, action, matching, read_log, rotated
 from net import Topology
+from small_disk import SmallDisk
 from traffic import udp_shot
 
 # They load the machine: one after the other, on one worker.
@@ -158,33 +154,6 @@ def until(condition, timeout=10):
     while not condition():
         assert time.monotonic() < deadline, "it never came to be"
         time.sleep(0.05)
-
-
-class SmallDisk(contextlib.AbstractContextManager):
-    """A tmpfs that exists only for the programs started in it."""
-
-    def __init__(self, folder, size):
-        self.folder = folder
-        self.size = size
-
-    def __enter__(self):
-        script = f'mount -t tmpfs -o size={self.size} tmpfs "$1" && echo mounted && exec sleep infinity'
-        self._holder = network.Background(
-            ["unshare", "--mount", "sh", "-c", script, "sh", self.folder], stdout=subprocess.PIPE)
-        assert self._holder.popen.stdout.readline() == b"mounted\n"
-        self.wrapper = ["nsenter", "--mount", "--target", self._holder.pid]
-        self.seen_from_outside = pathlib.Path(f"/proc/{self._holder.pid}/root{self.folder}")
-        return self
-
-    def __exit__(self, *_):
-        self._holder.__exit__()
-
-    def resize(self, size):
-        subprocess.run([*map(str, self.wrapper), "mount", "-o", f"remount,size={size}", self.folder], check=True)
-
-    def is_full(self):
-        disk = os.statvfs(self.seen_from_outside)
-        return disk.f_bavail * disk.f_frsize < 8192
 
 
 @pytest.mark.parametrize("queue, flows", (("64MiB", 10_000), ("1MiB", 10_000)), ids=("deep-queue", "small-queue"))
