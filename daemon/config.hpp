@@ -14,6 +14,7 @@
 #include "base/result.hpp"
 #include "base/time.hpp"
 #include "json/line_encoder.hpp"
+#include "listen_address.hpp"
 #include "pipeline/pipeline.hpp"
 
 /// What an operator may choose. The defaults here are those of the shipped flowkin.toml, which explains each
@@ -65,6 +66,11 @@ struct Config {
         friend bool operator==(const State&, const State&) = default;
     };
 
+    struct Metrics {
+        std::optional<ListenAddress> listen;
+        friend bool operator==(const Metrics&, const Metrics&) = default;
+    };
+
     /// Numbered as spdlog numbers its levels.
     enum class LogLevel : std::uint8_t { trace, debug, info, warning, error };
 
@@ -78,6 +84,7 @@ struct Config {
     Table table;
     Output output;
     State state;
+    Metrics metrics;
     Log log;
     friend bool operator==(const Config&, const Config&) = default;
 };

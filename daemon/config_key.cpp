@@ -69,6 +69,7 @@ std::vector<ConfigKey> make_keys() {
     using Table = Config::Table;
     using Output = Config::Output;
     using State = Config::State;
+    using Metrics = Config::Metrics;
     using Log = Config::Log;
     constexpr auto running = ConfigKey::Applies::while_running;
     constexpr auto restart = ConfigKey::Applies::after_restart;
@@ -102,6 +103,8 @@ std::vector<ConfigKey> make_keys() {
 
         key("state.path", &C::state, &State::path, PathValue{true}, restart),
         key("state.interval", &C::state, &State::interval, DurationValue{1s}, running),
+
+        key("metrics.listen", &C::metrics, &Metrics::listen, OrOff<ListenValue>{}, restart),
 
         key("log.level", &C::log, &Log::level, log_levels, running),
     };

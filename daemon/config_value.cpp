@@ -177,4 +177,21 @@ std::string NetnsValue::allowed() const {
     return "a name of ip-netns(8) or an absolute path, or \"\"";
 }
 
+Wrong ListenValue::read(const TomlValue& value, ListenAddress& address) const {
+    const auto* text = std::get_if<std::string>(&value);
+    if (text == nullptr) {
+        return wrong_type(value);
+    }
+    auto parsed = parse_listen_address(*text);
+    if (!parsed) {
+        return wrong_value(value, "neither");
+    }
+    address = std::move(*parsed);
+    return std::nullopt;
+}
+
+std::string ListenValue::allowed() const {
+    return "the absolute path of a unix socket (at most 107 bytes), 127.0.0.1:PORT or [::1]:PORT";
+}
+
 }  // namespace flowkin

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/time.hpp"
+#include "listen_address.hpp"
 #include "toml_document.hpp"
 
 /// Kinds of values that a configuration key takes. Each kind reads a TOML value into a variable (and says
@@ -83,6 +84,13 @@ struct PathValue {
 struct NetnsValue {
     Wrong read(const TomlValue& value, std::string& netns) const;
     std::string write(const std::string& netns) const { return toml_string(netns); }
+    std::string allowed() const;
+};
+
+/// Where to listen: nowhere that another machine could reach.
+struct ListenValue {
+    Wrong read(const TomlValue& value, ListenAddress& address) const;
+    std::string write(const ListenAddress& address) const { return toml_string(listen_text(address)); }
     std::string allowed() const;
 };
 

@@ -63,6 +63,9 @@ EventSource::Batch EventSource::receive(DatagramArena& arena, WallTime now) {
     cut_ += received.cut;
     not_kernel_ += received.not_kernel;
     loss_.whole(now);
+    if (received.datagrams != 0) {
+        last_event_ = now;
+    }
     const std::size_t taken = received.datagrams + received.cut + received.not_kernel;
     if (taken < DatagramArena::batch) {
         heard_until_ = now;  // it was read empty

@@ -34,6 +34,8 @@ class EventSource {
     /// All that the kernel said before this was read, but for what is declared lost.
     WallTime heard_until() const { return heard_until_; }
     void heard_until(WallTime time) { heard_until_ = time; }
+    /// When the kernel last said something; the epoch: not yet.
+    WallTime last_event() const { return last_event_; }
     const StateOrigin& origin() const { return origin_; }
     bool inherited() const { return inherited_; }
     std::uint64_t cut() const { return cut_; }                ///< longer than any message the kernel makes
@@ -47,6 +49,7 @@ class EventSource {
     bool inherited_;
     SocketLoss loss_;
     WallTime heard_until_{};
+    WallTime last_event_{};
     std::uint64_t cut_ = 0;
     std::uint64_t not_kernel_ = 0;
 };

@@ -11,6 +11,7 @@
 #include "config.hpp"
 #include "diagnostics.hpp"
 #include "ledger/verify_files.hpp"
+#include "listening_socket.hpp"
 #include "monitor.hpp"
 #include "network_namespace.hpp"
 #include "options.hpp"
@@ -25,12 +26,20 @@ int tell(const Error& error) {
 }
 
 Result<void> monitor(const Options& options, const Config& config) {
+    std::optional<ListeningSocket> metrics;
+    if (config.metrics.listen) {  // before another namespace is entered: whoever scrapes is here
+        auto opened = ListeningSocket::open(*config.metrics.listen);
+        if (!opened) {
+            return tl::unexpected(opened.error());
+        }
+        metrics.emplace(std::move(*opened));
+    }
     if (!config.conntrack.netns.empty()) {
         if (auto entered = enter_network_namespace(config.conntrack.netns); !entered) {
             return entered;
         }
     }
-    auto created = Monitor::create(options, config);
+    auto created = Monitor::create(options, config, std::move(metrics));
     if (!created) {
         return tl::unexpected(created.error());
     }

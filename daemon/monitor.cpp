@@ -22,6 +22,7 @@
 #include "clock.hpp"
 #include "diagnostics.hpp"
 #include "kernel_warnings.hpp"
+#include "metrics_server.hpp"
 #include "netlink/label_names.hpp"
 
 namespace flowkin {
@@ -90,7 +91,8 @@ struct Monitor::Parts {
     LineEncoder encoder;
 };
 
-Result<std::unique_ptr<Monitor>> Monitor::create(const Options& options, const Config& config) {
+Result<std::unique_ptr<Monitor>> Monitor::create(const Options& options, const Config& config,
+                                                 std::optional<ListeningSocket> metrics) {
     const RunId run = random_run();
     auto encoder = make_encoder(config, run);
     if (!encoder) {
@@ -126,6 +128,9 @@ Result<std::unique_ptr<Monitor>> Monitor::create(const Options& options, const C
     }
     self.intake_.write_to(std::move(*log));
     self.recovery_ = self.keeper_.recover();
+    if (metrics) {
+        self.serve_metrics(std::move(*metrics));
+    }
     return monitor;
 }
 
@@ -259,6 +264,20 @@ asio::awaitable<void> Monitor::signals() {
 
 // ---- about itself
 
+void Monitor::serve_metrics(ListeningSocket socket) {
+    reload_.successful_at = wall_clock_now();
+    metrics_ =
+        std::make_unique<Metrics>(Metrics::Sources{.intake = intake_,
+                                                   .reconciler = reconciler_,
+                                                   .reload = reload_,
+                                                   .version = FLOWKIN_VERSION,
+                                                   .run = run_,
+                                                   .queue_capacity_bytes = config_.output.queue_bytes});
+    metrics_server_ =
+        std::make_unique<MetricsServer>(io_, std::move(socket), [this] { return metrics_->page(); });
+    metrics_server_->start();
+}
+
 void Monitor::say_start() {
     const WallTime now = wall_clock_now();
     MonitorStart start;
@@ -320,6 +339,7 @@ void Monitor::reload() {
     auto encoder = wanted ? make_encoder(*wanted, run_) : Result<LineEncoder>(tl::unexpected(wanted.error()));
     if (!encoder) {
         record.refused = encoder.error().text;
+        reload_.successful = false;
         spdlog::error("reload refused, nothing changed: {}", record.refused);
     } else {
         const ConfigChange change = compare(config_, *wanted);
@@ -330,6 +350,7 @@ void Monitor::reload() {
         intake_.log().set_rotation(config_.output.rotate_bytes.value_or(0), config_.output.rotate_keep);
         set_diagnostics_level(config_.log.level);
         record.applied = true;
+        reload_ = {.successful = true, .successful_at = wall_clock_now()};
         record.changed = change.changed;
         record.needs_restart = change.needs_restart;
         for (const std::string& key : change.needs_restart) {

@@ -13,6 +13,8 @@
 #include "config.hpp"
 #include "event_pump.hpp"
 #include "intake.hpp"
+#include "listening_socket.hpp"
+#include "metrics.hpp"
 #include "netlink/kernel_state.hpp"
 #include "options.hpp"
 #include "reconciler.hpp"
@@ -22,6 +24,8 @@
 #include "statistics.hpp"
 
 namespace flowkin {
+
+class MetricsServer;
 
 /// The daemon at work: one io_context, one thread, one coroutine an activity.
 ///
@@ -37,8 +41,10 @@ namespace flowkin {
 /// queued, to say monitor-stop, and to give the log a while to write.
 class Monitor {
   public:
-    /// Opens all that can fail. An error says why the daemon cannot start.
-    static Result<std::unique_ptr<Monitor>> create(const Options& options, const Config& config);
+    /// Opens all that can fail. An error says why the daemon cannot start. `metrics` is where metrics are asked
+    /// for; none: nowhere.
+    static Result<std::unique_ptr<Monitor>> create(const Options& options, const Config& config,
+                                                   std::optional<ListeningSocket> metrics = std::nullopt);
     ~Monitor();
     Monitor(const Monitor&) = delete;
     Monitor& operator=(const Monitor&) = delete;
@@ -55,6 +61,7 @@ class Monitor {
     boost::asio::awaitable<void> tick();
     boost::asio::awaitable<void> signals();
 
+    void serve_metrics(ListeningSocket socket);
     void say_start();
     void say_pause(WallTime now);
     void reload();
@@ -76,6 +83,9 @@ class Monitor {
     boost::asio::steady_timer tick_timer_;
     StateKeeper keeper_;
     Recovery recovery_;
+    ReloadOutcome reload_;
+    std::unique_ptr<Metrics> metrics_;
+    std::unique_ptr<MetricsServer> metrics_server_;
 
     bool ending_ = false;
     std::string end_reason_;

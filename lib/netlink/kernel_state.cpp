@@ -28,16 +28,21 @@ KernelState read_kernel_state() {
     state.acct = read_sysctl<std::uint32_t>("netfilter/nf_conntrack_acct");
     state.timestamp = read_sysctl<std::uint32_t>("netfilter/nf_conntrack_timestamp");
     state.events = read_sysctl<std::uint32_t>("netfilter/nf_conntrack_events");
-    state.flows = read_sysctl<std::uint64_t>("netfilter/nf_conntrack_count");
-    state.flows_max = read_sysctl<std::uint64_t>("netfilter/nf_conntrack_max");
+    const KernelTableFill fill = read_kernel_table_fill();
+    state.flows = fill.flows;
+    state.flows_max = fill.most;
     state.receive_buffer_max_bytes = read_sysctl<std::uint64_t>("core/rmem_max");
     state.tracking = find_tracking(state.flows);
     return state;
 }
 
+KernelTableFill read_kernel_table_fill() {
+    return {read_sysctl<std::uint64_t>("netfilter/nf_conntrack_count"),
+            read_sysctl<std::uint64_t>("netfilter/nf_conntrack_max")};
+}
+
 std::optional<unsigned> read_table_fill_percent() {
-    const auto flows = read_sysctl<std::uint64_t>("netfilter/nf_conntrack_count");
-    const auto most = read_sysctl<std::uint64_t>("netfilter/nf_conntrack_max");
+    const auto [flows, most] = read_kernel_table_fill();
     if (!flows || !most || *most == 0) {
         return std::nullopt;
     }

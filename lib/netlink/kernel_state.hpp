@@ -27,7 +27,16 @@ struct KernelState {
 /// about tracking where no flow is tracked right now.
 KernelState read_kernel_state();
 
-/// How full the kernel's flow table is, in percent of nf_conntrack_max; empty where it cannot be read.
+/// How many flows the kernel's table of this network namespace holds, and how many it may.
+struct KernelTableFill {
+    std::optional<std::uint64_t> flows;  ///< nf_conntrack_count
+    std::optional<std::uint64_t> most;   ///< nf_conntrack_max
+};
+
+/// Reads it for the calling thread's network namespace.
+KernelTableFill read_kernel_table_fill();
+
+/// How full that is, in percent; empty where it cannot be read.
 std::optional<unsigned> read_table_fill_percent();
 
 }  // namespace flowkin

@@ -16,6 +16,7 @@ ARCHITECTURE = ROOT / "docs/architecture.md"
 # Libraries by the name that the document gives them, and how their headers begin.
 LIBRARIES = {
     "Asio": ("boost/asio",),
+    "Boost.Beast": ("boost/beast",),
     "Boost.Unordered": ("boost/unordered",),
     "CLI11": ("CLI/",),
     "libmnl": ("libmnl/",),
@@ -23,6 +24,7 @@ LIBRARIES = {
     "libpcap": ("pcap/", "pcap.h"),
     "libsystemd": ("systemd/",),
     "nlohmann_json": ("nlohmann/",),
+    "prometheus-cpp": ("prometheus/",),
     "spdlog": ("spdlog/", "fmt/"),
     "tl::expected": ("tl/",),
     "toml++": ("toml++/",),

@@ -59,14 +59,14 @@ TEST_CASE("an unknown section is answered like a key") {
     CHECK(error_of("[outptu]\npath = 1") == "f:1:2: outptu: unknown section; did you mean output?");
     CHECK(error_of("[elasticsearch]") ==
           "f:1:2: elasticsearch: unknown section; known sections are conntrack, packets, table, output, "
-          "state, log");
+          "state, metrics, log");
     CHECK(error_of("[log.file]") == "f:1:6: log.file: unknown key; known are log.level");
 }
 
 TEST_CASE("a name in an error line is quoted where it holds what would break the line") {
     CHECK(
         error_of("\"a\\nb\" = 1") ==
-        R"(f:1:1: "a\u000ab": unknown key; known sections are conntrack, packets, table, output, state, log)");
+        R"(f:1:1: "a\u000ab": unknown key; known sections are conntrack, packets, table, output, state, metrics, log)");
 }
 
 TEST_CASE("the first error in the order of the file is told") {
@@ -130,6 +130,23 @@ TEST_CASE("a value out of its range is answered with the range") {
     CHECK(error_of("[output]\nupdates = \"All\"") ==
           "f:2:1: output.updates: \"All\" is none of them; allowed is one of \"none\", \"significant\", "
           "\"all\"");
+}
+
+TEST_CASE("only what no other machine can reach is listened on") {
+    for (const char* address : {"0.0.0.0:9464", "[::]:9464", "10.1.0.1:9464", "localhost:9464", "127.0.0.1",
+                                "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:9464 ", "127.0.0.1:+1",
+                                "[::1]:", "::1:9464", ":9464", "metrics.sock", "/run/", "", "@abstract"}) {
+        CHECK(error_of("[metrics]\nlisten = \"" + std::string(address) + '"') ==
+              "f:2:1: metrics.listen: \"" + std::string(address) +
+                  "\" is neither; allowed is the absolute path of a unix socket (at most 107 bytes), "
+                  "127.0.0.1:PORT or [::1]:PORT, or \"off\"");
+    }
+    const std::string longest = '/' + std::string(106, 'a');
+    CHECK(error_of("metrics.listen = \"" + longest + '"') == "no error");
+    CHECK(error_of("metrics.listen = \"" + longest + "a\"") != "no error");
+    CHECK(error_of("metrics.listen = \"/run/\\u0001\"") != "no error");
+    CHECK(error_of("metrics.listen = \"127.0.0.1:65535\"") == "no error");
+    CHECK(error_of("metrics.listen = 9464") != "no error");
 }
 
 TEST_CASE("the ends of a range are inside it") {

@@ -52,6 +52,8 @@ labels."rack" = "c:\\7"
 [state]
 path = "/var/lib/flowkin/table"
 interval = "1500ms"
+[metrics]
+listen = "[::1]:9464"
 [log]
 level = "trace"
 )";
@@ -90,6 +92,7 @@ TEST_CASE("every key reaches its member") {
                                                {"observer.name", "fw1"}});
     CHECK(config.state.path == "/var/lib/flowkin/table");
     CHECK(config.state.interval == 1500ms);
+    CHECK(config.metrics.listen == ListenAddress(LoopbackPort{.ipv6 = true, .port = 9464}));
     CHECK(config.log.level == Config::LogLevel::trace);
 }
 
@@ -204,7 +207,8 @@ TEST_CASE("changed keys are told apart by what it takes to change them") {
     CHECK(change.needs_restart ==
           std::vector<std::string>{"conntrack.receive_buffer", "conntrack.netns", "conntrack.no_enobufs",
                                    "conntrack.reliable_destroy", "packets.groups", "table.capacity",
-                                   "output.destination", "output.path", "output.queue", "state.path"});
+                                   "output.destination", "output.path", "output.queue", "state.path",
+                                   "metrics.listen"});
 }
 
 TEST_CASE("what is adopted is what applies while running, and nothing else") {
