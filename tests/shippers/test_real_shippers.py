@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """rsyslog and syslog-ng follow flowkin's log through floods and rotations: each line arrives, once, in its order."""
 
+import json
+import os
 import pathlib
 
 import net
 import pytest
 import shippers
-from flowkin import BUILD, UDP_FLOOD, Flowkin, action, matching, read_log, rotated
+from flowkin import BUILD, ROOT, UDP_FLOOD, Flowkin, action, matching, read_log, rotated
 
 FLOW_MAKER = BUILD / "tests/flow_maker"
 HERE, THERE = "127.0.0.1", "127.0.0.2"
@@ -62,7 +64,7 @@ def test_each_line_of_a_rotating_log_arrives_once_and_in_order(shipper, tmp_path
         collector.wait_for_id(flowkin.records[-1]["event"]["id"])
         assert len(rotated(log)) > ROUNDS // 2
         assert_all_arrived(collector, read_log(*rotated(log)))
-        assert not follower.refused()
+    assert not follower.refused()
 
 
 def test_both_keep_up_with_a_flood_that_does_not_pause(tmp_path):
@@ -118,6 +120,32 @@ def test_a_shipper_that_was_stopped_goes_on_where_it_was(shipper, tmp_path):
             flowkin.stop()
             collector.wait_for_id(flowkin.records[-1]["event"]["id"])
         assert_all_arrived(collector, read_log(log))
+
+
+@both
+def test_each_line_arrives_though_the_collector_came_late(shipper, tmp_path):
+    log = tmp_path / "flow.ndjson"
+    port = 10_000 + os.getpid() % 20_000  # below those that the kernel gives to others meanwhile
+    with shipper(tmp_path, log, port), net.Topology(TRACK_AND_DROP) as topology, \
+            Flowkin(tmp_path, topology.router, to="file") as flowkin:
+        flood_and_end(topology.router, flowkin, 1)
+        with shippers.Collector(port) as collector:
+            flood_and_end(topology.router, flowkin, 2)
+            flowkin.stop()
+            collector.wait_for_id(flowkin.records[-1]["event"]["id"], timeout=120)
+            assert_all_arrived(collector, read_log(log))
+
+
+@both
+def test_a_line_that_is_none_of_flowkins_is_put_aside_and_the_others_arrive(shipper, tmp_path):
+    log = tmp_path / "flow.ndjson"
+    lines = (ROOT / "tests/golden/lines/reject.ndjson").read_text().splitlines(keepends=True)
+    log.write_text("".join([*lines[:3], '{"torn": "li\n', *lines[3:]]))
+    with shippers.Collector() as collector, shipper(tmp_path, log, collector.port) as follower:
+        collector.wait_for_id(json.loads(lines[-1])["event"]["id"])
+    # It has ended, and so has written what it had.
+    assert collector.records == [json.loads(line) for line in lines]
+    assert follower.refused() == '{"torn": "li\n'
 
 
 @both

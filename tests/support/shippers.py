@@ -25,11 +25,14 @@ LOGROTATE = UNPACKED / "usr/sbin/logrotate"
 class Collector(contextlib.AbstractContextManager):
     """Takes lines over TCP, from whoever connects, and keeps them as records in the order of their arrival."""
 
+    def __init__(self, port=0):
+        self.port = port
+
     def __enter__(self):
         self.records = []
         self.bad_lines = []
         self._arrived = threading.Condition()
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", self.port))
         self.port = self._listener.getsockname()[1]
         self._connections = []
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
@@ -98,7 +101,14 @@ def adapted(name, replaced):
     return text
 
 
-class Rsyslog(contextlib.AbstractContextManager):
+class _Shipper(contextlib.AbstractContextManager):
+    def refused(self):
+        """What it could not parse."""
+        path = self.work / "refused.log"
+        return path.read_text() if path.exists() else ""
+
+
+class Rsyslog(_Shipper):
     """rsyslogd follows a log and sends it to a port of this host."""
 
     name = "rsyslog"
@@ -131,13 +141,7 @@ class Rsyslog(contextlib.AbstractContextManager):
         status = self.program.end(timeout=60)
         assert kind or status == 0, f"rsyslogd: exit {status}"
 
-    def refused(self):
-        """What it could not parse."""
-        path = self.work / "refused.log"
-        return path.read_text() if path.exists() else ""
-
-
-class SyslogNg(contextlib.AbstractContextManager):
+class SyslogNg(_Shipper):
     """syslog-ng follows a log and sends it to a port of this host."""
 
     name = "syslog-ng"
@@ -146,7 +150,8 @@ class SyslogNg(contextlib.AbstractContextManager):
         self.work = pathlib.Path(folder) / "syslog-ng"
         self.config = self.work / "syslog-ng.conf"
         self.text = adapted("syslog-ng/flowkin.conf", {
-            "/var/log/flowkin/flow.ndjson": log, "logs.example.net": "127.0.0.1", "port(601)": f"port({port})"})
+            "/var/log/flowkin/flow.ndjson": log, "logs.example.net": "127.0.0.1", "port(601)": f"port({port})",
+            "/var/log/flowkin-refused.log": self.work / "refused.log"})
 
     def _command(self, *options):
         return [SYSLOG_NG, "--cfgfile", self.config, "--module-path", _LIBRARIES / "syslog-ng/3.38",
@@ -174,10 +179,6 @@ class SyslogNg(contextlib.AbstractContextManager):
     def __exit__(self, kind, *_):
         status = self.program.end(timeout=60)
         assert kind or status == 0, f"syslog-ng: exit {status}"
-
-    def refused(self):
-        return ""
-
 
 def rotate(folder, log, pid, number):
     """Runs logrotate with the shipped file on a log, however small, and has it signal the process. The number tells
