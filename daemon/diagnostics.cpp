@@ -11,6 +11,9 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <utility>
+
+#include "journal_stream.hpp"
 
 namespace flowkin {
 
@@ -60,18 +63,28 @@ class PriorityPrefix final : public spdlog::custom_flag_formatter {
     }
 };
 
-}  // namespace
-
-void set_up_diagnostics(Config::LogLevel level) {
-    auto logger =
-        std::make_shared<spdlog::logger>("flowkin", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+void log_to(spdlog::sink_ptr sink) {
+    auto logger = std::make_shared<spdlog::logger>("flowkin", std::move(sink));
     auto formatter = std::make_unique<spdlog::pattern_formatter>();
     formatter->add_flag<PriorityPrefix>('P').set_pattern(standard_error_is_journal() ? "%P%v"
                                                                                      : "flowkin: %l: %v");
     logger->set_formatter(std::move(formatter));
     logger->flush_on(spdlog::level::trace);
+    logger->set_level(spdlog::get_level());
     spdlog::set_default_logger(std::move(logger));
+}
+
+}  // namespace
+
+void set_up_diagnostics(Config::LogLevel level) {
+    log_to(std::make_shared<spdlog::sinks::stderr_sink_mt>());
     set_diagnostics_level(level);
+}
+
+void separate_diagnostics() {
+    if (standard_error_is_journal()) {
+        log_to(std::make_shared<JournalStream>());
+    }
 }
 
 void set_diagnostics_level(Config::LogLevel level) {

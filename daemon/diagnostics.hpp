@@ -9,6 +9,11 @@ namespace flowkin {
 /// line bears its priority, so that journalctl -p finds it.
 void set_up_diagnostics(Config::LogLevel level);
 
+/// From here on diagnostics cannot fall into a line, or wait for a journal that hangs: for the time when lines are
+/// written. Before and after, standard error itself is the surer way: the journal knows even of a process that is
+/// already gone which unit it was.
+void separate_diagnostics();
+
 void set_diagnostics_level(Config::LogLevel level);
 
 }  // namespace flowkin

@@ -43,6 +43,7 @@ Result<void> monitor(const Options& options, const Config& config) {
     if (!created) {
         return tl::unexpected(created.error());
     }
+    separate_diagnostics();
     return (*created)->run();
 }
 
