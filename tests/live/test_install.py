@@ -46,7 +46,9 @@ def test_a_package_finds_each_file_in_its_place(stage):
             "usr/share/doc/flowkin/README.md", "usr/share/doc/flowkin/event-format.md",
             "usr/share/doc/flowkin/event.schema.json", "usr/share/doc/flowkin/examples/flowkin.toml",
             "usr/share/doc/flowkin/examples/sysctl.d/50-flowkin.conf",
-            "usr/share/doc/flowkin/examples/modules-load.d/flowkin.conf"} <= files
+            "usr/share/doc/flowkin/examples/modules-load.d/flowkin.conf",
+            "usr/share/doc/flowkin/examples/systemd/10-namespace.conf",
+            "usr/share/doc/flowkin/examples/udev/90-flowkin.rules"} <= files
     assert not [name for name in files if not name.startswith(("usr/", "etc/flowkin/"))]
 
 
