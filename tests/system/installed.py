@@ -11,7 +11,7 @@ from flowkin import action, matching, parse_line, toml
 UNIT = "flowkin.service"
 CONFIG = "/etc/flowkin/flowkin.toml"
 LOG = "/var/log/flowkin/flow.ndjson"
-LINES_OF_THE_JOURNAL = "journalctl -t flowkin -o cat _TRANSPORT=stdout"
+LINES_OF_THE_JOURNAL = "journalctl -t flowkin -o cat --all _TRANSPORT=stdout"
 
 
 class Installed:
@@ -23,8 +23,8 @@ class Installed:
         guest.run("systemd-sysusers")
         guest.put(net.TRACKING, "/run/tracking.nft")
         guest.run("nft", "-f", "/run/tracking.nft")
-        settings = net.TRACKING_SYSCTLS | {"net__netfilter__nf_conntrack_udp_timeout": 600}
-        guest.run("sysctl", "--quiet", "--write", *(f"{key.replace('__', '.')}={value}" for key, value in settings.items()))
+        guest.run("sysctl", "--quiet", "--write",
+                  *(f"{key.replace('__', '.')}={value}" for key, value in net.TRACKING_SYSCTLS.items()))
         self.systemctl("daemon-reload")
 
     def configure(self, tables):
@@ -65,17 +65,16 @@ class Installed:
 
     def journal(self, *arguments):
         """What systemd and flowkin told of it."""
-        return self.guest.run("journalctl", "--no-pager", "-u", "flowkin", "-o", "short-precise", "--all", *arguments,
-                              check=False).stdout
-
-    def diagnostics(self):
-        """What flowkin said on standard error."""
-        return self.guest.run("journalctl -t flowkin -o cat --all _TRANSPORT=stdout + SYSLOG_IDENTIFIER=flowkin", check=False)
+        return self.guest.run("journalctl", "--no-pager", "-u", "flowkin", "-o", "short-precise", "--all", "-n", "500",
+                              *arguments, check=False).stdout
 
     def lines(self, path=None):
-        """The records in the journal, or in a file."""
-        raw = self.guest.get(path) if path else self.guest.run(LINES_OF_THE_JOURNAL + " --all", timeout=120).stdout.encode()
-        return [parse_line(line) for line in raw.splitlines(keepends=True)]
+        """The records in the journal, or in a file. Those of the ledger: in the journal stand diagnostics as well."""
+        if path:
+            return [parse_line(line) for line in self.guest.get(path).splitlines(keepends=True)]
+        raw = self.guest.run(LINES_OF_THE_JOURNAL, timeout=120).stdout.encode()
+        records = [parse_line(line) for line in raw.splitlines(keepends=True) if line.startswith(b"{")]
+        return [record for record in records if "sequence" in record["event"]]
 
     def wait_action(self, name, path=None, timeout=30, count=1, **wanted):
         """Waits for records; gives the first, or, with count, all of them."""
