@@ -10,8 +10,8 @@ KINDS = {"time", "ip", "u32", "count", "port", "uid"}
 
 
 class Fields:
-    """`schema`: the JSON Schema. `kinds`: {path: kinds of its leaves}, a kind being one of KINDS or a JSON type. A list has its elements' kinds,
-    as databases have it. `any_name`: objects whose members the schema does not name."""
+    """`schema`: the JSON Schema. `kinds`: {path: kinds of its leaves}, a kind being one of KINDS or a JSON type; a list
+    has its elements' kinds, as databases have it. `any_name`: objects whose members the schema does not name."""
 
     def __init__(self, schema=None):
         self.schema = schema or json.loads(SCHEMA_PATH.read_text())

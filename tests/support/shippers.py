@@ -102,6 +102,34 @@ def adapted(name, replaced):
 
 
 class _Shipper(contextlib.AbstractContextManager):
+    """Follows a log and sends it to a port of this host. `text` is the shipped file, adapted."""
+
+    def __init__(self, folder, log, port):
+        self.work = pathlib.Path(folder) / self.name
+        self.work.mkdir(exist_ok=True)
+        self.config = self.work / "shipper.conf"
+        self.text = adapted(self.shipped, {
+            "/var/log/flowkin/flow.ndjson": log, "/var/log/flowkin-refused.log": self.work / "refused.log",
+            "logs.example.net": "127.0.0.1", self.port_text.format(601): self.port_text.format(port)})
+
+    def _run(self, how, *options):
+        self.config.write_text(self.prologue.format(work=self.work) + self.text)
+        return how([self.program, *self.arguments(), *options], env={**os.environ, **self.environment},
+                   stdin=subprocess.DEVNULL)
+
+    def check(self):
+        """The finished process of its own check of the file."""
+        return self._run(lambda command, **options: subprocess.run(
+            command, capture_output=True, text=True, timeout=60, check=False, **options), self.check_option)
+
+    def __enter__(self):
+        self.running = self._run(net.Background, *self.foreground)
+        return self
+
+    def __exit__(self, kind, *_):
+        status = self.running.end(timeout=60)
+        assert kind or status == 0, f"{self.name}: exit {status}"
+
     def refused(self):
         """What it could not parse."""
         path = self.work / "refused.log"
@@ -109,76 +137,34 @@ class _Shipper(contextlib.AbstractContextManager):
 
 
 class Rsyslog(_Shipper):
-    """rsyslogd follows a log and sends it to a port of this host."""
-
     name = "rsyslog"
+    program = RSYSLOGD
+    shipped = "rsyslog/flowkin.conf"
+    prologue = 'global(workDirectory="{work}")\n'
+    port_text = 'port="{}"'
+    environment = {}
+    check_option = "-N1"
+    foreground = ["-n"]
 
-    def __init__(self, folder, log, port):
-        self.work = pathlib.Path(folder) / "rsyslog"
-        self.config = self.work / "rsyslog.conf"
-        self.text = adapted("rsyslog/flowkin.conf", {
-            "/var/log/flowkin/flow.ndjson": log, "logs.example.net": "127.0.0.1", 'port="601"': f'port="{port}"',
-            "/var/log/flowkin-refused.log": self.work / "refused.log"})
+    def arguments(self):
+        return ["-f", self.config, "-i", self.work / "pid", "-M", next(_LIBRARIES.glob("*-linux-gnu*/rsyslog"))]
 
-    def _command(self, *options):
-        return [RSYSLOGD, "-f", self.config, "-M", _LIBRARIES / "x86_64-linux-gnu/rsyslog", *options]
-
-    def _prepare(self):
-        self.work.mkdir(exist_ok=True)
-        self.config.write_text(f'global(workDirectory="{self.work}")\n{self.text}')
-
-    def check(self):
-        """The finished process of `rsyslogd -N1`."""
-        self._prepare()
-        return subprocess.run(self._command("-N1"), capture_output=True, text=True, timeout=60, check=False)
-
-    def __enter__(self):
-        self._prepare()
-        self.program = net.Background(self._command("-n", "-i", self.work / "pid"), stdin=subprocess.DEVNULL)
-        return self
-
-    def __exit__(self, kind, *_):
-        status = self.program.end(timeout=60)
-        assert kind or status == 0, f"rsyslogd: exit {status}"
 
 class SyslogNg(_Shipper):
-    """syslog-ng follows a log and sends it to a port of this host."""
-
     name = "syslog-ng"
+    program = SYSLOG_NG
+    shipped = "syslog-ng/flowkin.conf"
+    prologue = "@version: 3.38\n"
+    port_text = "port({})"
+    environment = {"LD_LIBRARY_PATH": str(_LIBRARIES / "syslog-ng")}
+    check_option = "--syntax-only"
+    foreground = ["--foreground"]
 
-    def __init__(self, folder, log, port):
-        self.work = pathlib.Path(folder) / "syslog-ng"
-        self.config = self.work / "syslog-ng.conf"
-        self.text = adapted("syslog-ng/flowkin.conf", {
-            "/var/log/flowkin/flow.ndjson": log, "logs.example.net": "127.0.0.1", "port(601)": f"port({port})",
-            "/var/log/flowkin-refused.log": self.work / "refused.log"})
-
-    def _command(self, *options):
-        return [SYSLOG_NG, "--cfgfile", self.config, "--module-path", _LIBRARIES / "syslog-ng/3.38",
+    def arguments(self):
+        return ["--cfgfile", self.config, "--module-path", next(_LIBRARIES.glob("syslog-ng/3*")), "--no-caps",
                 "--persist-file", self.work / "persist", "--control", self.work / "control",
-                "--pidfile", self.work / "pid", "--no-caps", *options]
+                "--pidfile", self.work / "pid"]
 
-    def _environment(self):
-        return {**os.environ, "LD_LIBRARY_PATH": str(_LIBRARIES / "syslog-ng")}
-
-    def _prepare(self):
-        self.work.mkdir(exist_ok=True)
-        self.config.write_text(f"@version: 3.38\n{self.text}")
-
-    def check(self):
-        """The finished process of `syslog-ng --syntax-only`."""
-        self._prepare()
-        return subprocess.run(self._command("--syntax-only"), env=self._environment(), capture_output=True, text=True,
-                              timeout=60, check=False)
-
-    def __enter__(self):
-        self._prepare()
-        self.program = net.Background(self._command("--foreground"), env=self._environment(), stdin=subprocess.DEVNULL)
-        return self
-
-    def __exit__(self, kind, *_):
-        status = self.program.end(timeout=60)
-        assert kind or status == 0, f"syslog-ng: exit {status}"
 
 def rotate(folder, log, pid, number):
     """Runs logrotate with the shipped file on a log, however small, and has it signal the process. The number tells
