@@ -2,154 +2,25 @@
 """Packets that rules log: refused ones and their answers, RSTs of endpoints, ICMP errors, packets of no flow. The rules
 are those that are shipped, as they are."""
 
-import contextlib
+import json
 import re
 import socket
 import struct
 
 import pytest
-from flowkin import ROOT, action, matching
+from flowkin import UDP_FLOOD, action, matching
 from net import TRACKING, Topology
+from refusals import (GROUPS, IPTABLES, PORT, SHIPPED, UNREACHABLE, conversation, first_packet, is_packet, refuse,
+                      refuse_no_more, scene)
+from supervisor import Unit
 from traffic import open_socket, tcp_connection, udp_shot
-
-SHIPPED = ROOT / "config/nftables/flowkin-packets.nft"
-SHIPPED_ID = ROOT / "config/nftables/flowkin-packets-id.nft"
-IPTABLES = ROOT / "config/iptables/flowkin-packets.sh"
-GROUPS = {"packets": {"groups": [5]}}
-PORT = 7001
-UNREACHABLE = {4: {"type": 3, "code": 3}, 6: {"type": 1, "code": 4}}
-PROTOCOLS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
-
-
-def is_packet(record):
-    return action(record).startswith("packet-")
-
-
-@contextlib.contextmanager
-def scene(watch, rules=SHIPPED, **options):
-    """The topology, its router watched, the shipped rules loaded. flowkin is the first to be there."""
-    with Topology(TRACKING) as net, watch(net.router, config=GROUPS, **options) as flowkin:
-        if rules:
-            net.router.run("nft", "-f", rules)
-        yield net, flowkin
-
-
-def ends(net, hook, version):
-    """Who speaks, and to whom, so that its packets pass the hook on the router."""
-    return {"input": (net.client, net.ROUTER[version], net.router),
-            "forward": (net.client, net.SERVER[version], net.server),
-            "output": (net.router, net.SERVER[version], net.server)}[hook]
-
-
-def refuse(net, hook, protocol, log=""):
-    answer = "with tcp reset" if protocol == "tcp" else ""
-    net.router.nft(f"""
-table inet refusals {{
-    chain {hook} {{ type filter hook {hook} priority 0; {protocol} dport {PORT} {log} reject {answer}; }}
-}}
-""")
-
-
-def assert_answer(record, net, hook, protocol, version, port):
-    """The record of a REJECT's answer to what came from `port`."""
-    _, address, _ = ends(net, hook, version)
-    packet = record["conntrack"]["packet"]
-    assert record["event"]["type"] == ["connection", "denied"]
-    assert record["event"]["outcome"] == "failure"
-    assert (packet["state"], packet["direction"], packet["hook"]) == ("related", "reply", "output")
-    assert packet["prefix"] == "flowkin:rejected"
-    assert packet["out"] == ("lo" if hook == "output" else "lan") and "in" not in packet
-    if protocol == "tcp":
-        assert "rst" in packet["tcp_flags"]
-        assert (record["source"], record["destination"]["port"]) == ({"ip": address, "port": PORT}, port)
-    else:
-        assert packet["icmp"] == UNREACHABLE[version]
-        assert packet["about"]["transport"] == "udp"
-        assert packet["about"]["source"]["port"] == port
-        assert packet["about"]["destination"] == {"ip": address, "port": PORT}
-
-
-def assert_unreachable(namespace, address, protocol, version):
-    """Has the first packet refused, and gives the port it came from."""
-    with open_socket(namespace, PROTOCOLS[protocol], version) as near:
-        near.bind(("", 0))
-        port = near.getsockname()[1]
-        with pytest.raises(OSError):
-            near.connect((address, PORT))
-            near.send(b"ask")
-            near.recv(10)
-    return port
-
-
-@pytest.mark.parametrize("version", (4, 6))
-@pytest.mark.parametrize("protocol", ("tcp", "udp"))
-@pytest.mark.parametrize("hook", ("input", "forward", "output"))
-def test_a_flow_that_is_refused_at_its_first_packet_has_that_one_record(watch, hook, protocol, version):
-    with scene(watch) as (net, flowkin):
-        refuse(net, hook, protocol)
-        speaker, address, _ = ends(net, hook, version)
-        port = assert_unreachable(speaker, address, protocol, version)
-        record = flowkin.wait_action("packet-rejected")
-        flowkin.stop()
-        flows = flowkin.find(lambda record: action(record).startswith("flow-"))
-
-    assert_answer(record, net, hook, protocol, version, port)
-    assert record["conntrack"]["confirmed"] is False
-    assert "uid" not in record["conntrack"]
-    assert not [flow for flow in flows if flow["destination"].get("port") == PORT]
-    assert {action(packet) for packet in flowkin.find(is_packet)} == {"packet-rejected"}
-
-
-@contextlib.contextmanager
-def conversation(net, hook, protocol, version):
-    """Both ends, once each has heard the other."""
-    speaker, address, listener = ends(net, hook, version)
-    with contextlib.ExitStack() as sockets:
-        far = sockets.enter_context(open_socket(listener, PROTOCOLS[protocol], version, bind=(address, PORT)))
-        near = sockets.enter_context(open_socket(speaker, PROTOCOLS[protocol], version))
-        if protocol == "tcp":
-            far.listen()
-            near.connect((address, PORT))
-            far = sockets.enter_context(far.accept()[0])
-            near.send(b"ask")
-            assert far.recv(10) == b"ask"
-        else:
-            near.connect((address, PORT))
-            near.send(b"ask")
-            _, peer = far.recvfrom(10)
-            far.connect(peer)
-        far.send(b"answer")
-        assert near.recv(10) == b"answer"
-        yield near, far
-
-
-@pytest.mark.parametrize("version", (4, 6))
-@pytest.mark.parametrize("protocol", ("tcp", "udp"))
-@pytest.mark.parametrize("hook", ("input", "forward", "output"))
-def test_a_flow_that_is_refused_in_mid_stream_says_so_at_once_and_at_its_end(watch, hook, protocol, version):
-    with scene(watch) as (net, flowkin):
-        with conversation(net, hook, protocol, version) as (near, _):
-            port = near.getsockname()[1]
-            flow = flowkin.wait_action("flow-start", destination__port=PORT)
-            refuse(net, hook, protocol)
-            with contextlib.suppress(OSError):
-                near.send(b"more")
-            record = flowkin.wait_action("packet-rejected")
-        net.router.flush()
-        end = flowkin.wait_action("flow-end", conntrack__uid=flow["conntrack"]["uid"])
-
-    assert_answer(record, net, hook, protocol, version, port)
-    assert record["conntrack"]["uid"] == flow["conntrack"]["uid"]
-    assert record["conntrack"]["id"] == flow["conntrack"]["id"]
-    assert "confirmed" not in record["conntrack"]
-    assert end["event"]["outcome"] == "failure"
 
 
 @pytest.mark.parametrize("version", (4, 6))
 def test_a_refused_packet_that_is_logged_too_stands_in_the_record_of_its_answer(watch, version):
     with scene(watch) as (net, flowkin):
-        refuse(net, "forward", "tcp", 'log group 5 prefix "flowkin:refused by hand"')
-        assert_unreachable(net.client, net.SERVER[version], "tcp", version)
+        refuse(net, ["forward"], "tcp", log='log group 5 prefix "flowkin:refused by hand"')
+        first_packet(net, "forward", "tcp", version)
         record = flowkin.wait_action("packet-rejected")
         flowkin.stop()
 
@@ -223,7 +94,7 @@ def test_a_packet_of_no_flow_is_invalid(watch):
 
 
 def test_the_flow_id_comes_in_the_mark_and_the_packets_own_mark_survives(watch):
-    with scene(watch, SHIPPED_ID) as (net, flowkin):
+    with scene(watch, "id") as (net, flowkin):
         net.router.nft("""
 table inet routing_marks {
     chain before { type filter hook output priority -300; tcp flags & rst == rst meta mark set 0x7; }
@@ -233,14 +104,14 @@ table inet routing_marks {
 """)
         for _ in range(4):  # by then the byte order is learnt, from flows that are known by their tuple
             with conversation(net, "forward", "tcp", 4) as (near, _):
-                refuse(net, "forward", "tcp")
+                refuse(net, ["forward"], "tcp")
                 near.send(b"more")
                 record = flowkin.wait_for(lambda record, port=near.getsockname()[1]:
                                           action(record) == "packet-rejected" and
                                           record["destination"]["port"] == port)
-                net.router.run("nft", "delete", "table", "inet", "refusals")
-        refuse(net, "forward", "tcp")
-        assert_unreachable(net.client, net.SERVER[4], "tcp", 4)
+                refuse_no_more(net)
+        refuse(net, ["forward"], "tcp")
+        first_packet(net, "forward", "tcp", 4)
         first = flowkin.wait_action("packet-rejected", conntrack__confirmed=False)
         counters = re.findall(r"counter packets (\d+)", net.router.run("nft", "list", "table", "inet",
                                                                        "routing_marks").stdout)
@@ -254,13 +125,13 @@ table inet routing_marks {
 
 
 def test_the_rules_for_iptables_log_the_same(watch):
-    with scene(watch, rules=None) as (net, flowkin):
+    with scene(watch, rules="") as (net, flowkin):
         for _ in range(2):
             net.router.run("sh", IPTABLES, "on")
-        refuse(net, "forward", "tcp")
-        assert_unreachable(net.client, net.SERVER[4], "tcp", 4)
+        refuse(net, ["forward"], "tcp")
+        first_packet(net, "forward", "tcp", 4)
         rejected = flowkin.wait_action("packet-rejected")
-        net.router.run("nft", "delete", "table", "inet", "refusals")
+        refuse_no_more(net)
         udp_shot(net.client, net.SERVER[6], PORT, 6)
         flowkin.wait_action("packet-error")
         net.router.run("sh", IPTABLES, "off")
@@ -272,8 +143,8 @@ def test_the_rules_for_iptables_log_the_same(watch):
 def test_rules_loaded_twice_log_once(watch):
     with scene(watch) as (net, flowkin):
         net.router.run("nft", "-f", SHIPPED)
-        refuse(net, "forward", "tcp")
-        assert_unreachable(net.client, net.SERVER[4], "tcp", 4)
+        refuse(net, ["forward"], "tcp")
+        first_packet(net, "forward", "tcp", 4)
         flowkin.wait_action("packet-rejected")
         flowkin.stop()
     assert len(flowkin.find(is_packet)) == 1
@@ -309,7 +180,7 @@ def bind_group(group):
 
 def test_packets_that_are_lost_are_counted_exactly_and_flows_are_not_touched(watch):
     shots = 100_000
-    with scene(watch, rules=None, keeps_all=True) as (net, flowkin):
+    with scene(watch, rules="", keeps_all=True) as (net, flowkin):
         net.router.nft("""table inet flood { chain prerouting { type filter hook prerouting priority -400;
             udp dport 7002 log group 5 prefix "flood" drop; }
 }""")
