@@ -12,7 +12,7 @@ namespace flowkin {
 
 namespace {
 
-/// What the event socket may give before each batch of packets: with more than that, packets wait.
+/// What the event socket may give in a turn before a batch of packets: with more than that, the packets wait.
 constexpr std::size_t packet_drain_batches = 64;
 
 }  // namespace
@@ -75,30 +75,40 @@ std::size_t Intake::receive_events() {
     return batch.lost ? DatagramArena::batch : batch.taken;
 }
 
-void Intake::drain_events(std::size_t batches) {
-    while (batches-- != 0 && receive_events() != 0) {
+bool Intake::drain_events(std::size_t batches) {
+    while (batches-- != 0) {
+        if (receive_events() == 0) {
+            return true;
+        }
     }
+    return false;
 }
 
 std::size_t Intake::receive_packets() {
-    drain_events(packet_drain_batches);
-    const Received received = packets_->receive();
-    const WallTime now = wall_clock_now();
-    if (received.error != 0) {
-        settle_packets(now);
-        warn({"packets-ended",
-              std::string("packets are not read any more: ") + std::strerror(received.error)});
-        packets_.reset();
-        return 0;
+    if (!waiting_packets_) {
+        const Received received = packets_->receive();
+        const WallTime now = wall_clock_now();
+        if (received.error != 0) {
+            settle_packets(now);
+            warn({"packets-ended",
+                  std::string("packets are not read any more: ") + std::strerror(received.error)});
+            packets_.reset();
+            return 0;
+        }
+        waiting_packets_ = {now, received.datagrams + received.cut + received.not_kernel};
     }
+    if (!drain_events(packet_drain_batches)) {
+        return DatagramArena::batch;
+    }
+    const WaitingPackets batch = *std::exchange(waiting_packets_, std::nullopt);
     const DatagramArena& arena = packets_->arena();
     for (std::size_t i = 0; i < arena.size(); ++i) {
-        capture(arena[i], now);
-        pipeline_.feed(arena[i], now);
+        capture(arena[i], batch.received);
+        pipeline_.feed(arena[i], batch.received);
     }
-    packets_->look(pipeline_.packets().missing(), now);
-    submit(now);
-    return received.datagrams + received.cut + received.not_kernel;
+    packets_->look(pipeline_.packets().missing(), batch.received);
+    submit(batch.received);
+    return batch.count;
 }
 
 Pipeline::DumpProgress Intake::feed_dump(std::span<const std::uint8_t> datagram, WallTime now) {

@@ -52,9 +52,10 @@ class Intake {
 
     /// Reads one batch of events; gives what it held, DatagramArena::batch or more where there may be more.
     std::size_t receive_events();
-    /// Reads events until there are none, or so many batches.
-    void drain_events(std::size_t batches);
-    /// Events first, so that a packet finds its flow; then one batch of packets.
+    /// Reads events until there are none, or so many batches; whether there are none.
+    bool drain_events(std::size_t batches);
+    /// Reads one batch of packets, and then all events, since those of their flows came before: a packet finds its
+    /// flow. While there are more events than a turn takes, the packets wait. Gives what receive_events() gives.
     std::size_t receive_packets();
     /// One datagram of a dump.
     Pipeline::DumpProgress feed_dump(std::span<const std::uint8_t> datagram, WallTime now);
@@ -90,6 +91,12 @@ class Intake {
     std::uint64_t submitted_lines() const { return submitted_lines_; }
 
   private:
+    /// A batch in the packets' arena.
+    struct WaitingPackets {
+        WallTime received{};
+        std::size_t count = 0;
+    };
+
     void capture(std::span<const std::uint8_t> datagram, WallTime now);
 
     EventSource source_;
@@ -99,6 +106,7 @@ class Intake {
     std::string capture_path_;
     Pipeline pipeline_;
     std::unique_ptr<PacketSource> packets_;
+    std::optional<WaitingPackets> waiting_packets_;
     std::unique_ptr<EventLog> log_;
     Callbacks callbacks_;
 

@@ -2,8 +2,9 @@
 """Packets that rules log: refused ones and their answers, RSTs of endpoints, ICMP errors, packets of no flow. The rules
 are those that are shipped, as they are."""
 
-import json
+import bisect
 import re
+import signal
 import socket
 import struct
 
@@ -196,3 +197,50 @@ def test_packets_that_are_lost_are_counted_exactly_and_flows_are_not_touched(wat
     assert loss["conntrack"]["loss"]["where"] == "kernel-socket"
     assert loss["conntrack"]["loss"]["source"] == "packets"
     assert counted + len(flowkin.find(matching(event__action="packet-logged"))) == shots
+
+
+def test_a_packet_finds_its_flow_however_many_events_came_before_it(watch):
+    with scene(watch) as (net, flowkin):
+        net.router.nft("""table inet drops { chain input { type filter hook input priority 0; udp dport >= 20000 drop; }
+}""")
+        flowkin.send(signal.SIGSTOP)
+        net.router.run(UDP_FLOOD, "127.0.0.1", "127.0.0.2", 12_000)
+        with open_socket(net.client, socket.SOCK_DGRAM) as near:
+            near.connect((net.SERVER[4], PORT))
+            near.send(b"ask")
+            with pytest.raises(ConnectionRefusedError):  # the error has been by the router, which logged it
+                near.recv(10)
+        flowkin.send(signal.SIGCONT)
+        record = flowkin.wait_action("packet-error", timeout=30)
+        flow = flowkin.wait_action("flow-start", destination__port=PORT)
+    assert record["conntrack"]["uid"] == flow["conntrack"]["uid"]
+
+
+def test_a_flood_of_packets_holds_no_event_back(tmp_path):
+    """What flowkin says of a flow waits for no more packets than two batches of them."""
+    batch = 128
+    shots = 0
+    with Topology(TRACKING) as net, Unit(tmp_path, net.router, config=GROUPS) as unit:
+        net.router.nft("""table inet flood { chain prerouting { type filter hook prerouting priority -400;
+            udp dport >= 20000 log group 5 prefix "flood" drop; }
+}""")
+        with net.client.background(UDP_FLOOD, net.CLIENT[4], net.SERVER[4], 40_000) as flood:
+            while flood.popen.poll() is None:
+                udp_shot(net.client, net.SERVER[4], PORT, source_port=2_000 + shots)
+                shots += 1
+            assert flood.popen.returncode == 0
+        net.router.flush()
+        unit.wait_action("flow-end", count=shots, timeout=60, destination__port=PORT)
+        unit.stop()
+        unit.verify()
+    assert shots == len(unit.find("flow-start", destination__port=PORT)) > 50
+    losses = [record["conntrack"]["loss"] for record in unit.find("events-lost")]
+    assert all(loss.get("source") == "packets" for loss in losses), losses
+    counted = sum(loss["count"] for loss in losses)
+    assert len(unit.find("packet-logged")) + counted == 40_000
+    arrived = []  # when the packets came that are told so far
+    for record in unit.records:
+        if action(record) == "packet-logged":
+            arrived.append(record["@timestamp"])
+        elif action(record) == "flow-start":
+            assert len(arrived) - bisect.bisect(arrived, record["@timestamp"]) <= 2 * batch
