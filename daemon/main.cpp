@@ -10,6 +10,7 @@
 
 #include "config.hpp"
 #include "diagnostics.hpp"
+#include "ledger/story_files.hpp"
 #include "ledger/verify_files.hpp"
 #include "listening_socket.hpp"
 #include "monitor.hpp"
@@ -47,6 +48,20 @@ Result<void> monitor(const Options& options, const Config& config) {
     return (*created)->run();
 }
 
+Result<void> story(const Options& options) {
+    const auto question = parse_story_question(options.story_what, options.story_at);
+    if (!question) {
+        return tl::unexpected(question.error());
+    }
+    const char* const no_colour = std::getenv("NO_COLOR");  // https://no-color.org
+    const bool coloured = ::isatty(STDOUT_FILENO) == 1 && (no_colour == nullptr || *no_colour == '\0');
+    return tell_story(*question, options.story_files,
+                      options.story_json ? StoryForm::json
+                      : coloured         ? StoryForm::coloured
+                                         : StoryForm::plain,
+                      std::cout);
+}
+
 int run(int argc, const char* const* argv) {
     set_up_diagnostics(Config::LogLevel::info);
     const auto options = parse_options(argc, argv);
@@ -60,6 +75,10 @@ int run(int argc, const char* const* argv) {
     if (options->mode == Mode::verify) {
         const auto status = verify_files(options->verify_files, std::cout, STDERR_FILENO);
         return status ? *status : tell(status.error());
+    }
+    if (options->mode == Mode::story) {
+        const auto told = story(*options);
+        return told ? EXIT_SUCCESS : tell(told.error());
     }
     const auto config = load_config(options->config_file, options->overrides);
     if (!config) {

@@ -34,6 +34,7 @@ struct Asking {
 constexpr Asking askings[] = {
     {"--replay", Mode::replay},
     {"--verify", Mode::verify},
+    {"--story", Mode::story},
     {"--check-config", Mode::check_config},
     {"--print-config", Mode::print_config},
 };
@@ -49,6 +50,8 @@ const std::vector<Companion>& companions() {
         {"--capture", {Mode::monitor}},
         {"--netns", {Mode::monitor, Mode::check_config, Mode::print_config}},
         {"--run-id", {Mode::replay}},
+        {"--at", {Mode::story}},
+        {"--json", {Mode::story}},
         {"--config", {Mode::monitor, Mode::replay, Mode::check_config, Mode::print_config}},
         {"--set", {Mode::monitor, Mode::replay, Mode::check_config, Mode::print_config}},
     };
@@ -113,6 +116,15 @@ Result<Options> parse_options(int argc, const char* const* argv) {
     app.add_option("--verify", options.verify_files,
                    "check logs against the conservation law instead; - is standard input")
         ->type_name("FILE");
+    std::vector<std::string> story;
+    app.add_option(
+           "--story", story,
+           "tell what logs know of a flow and its family instead: WHAT is a uid, a CTA_ID, a Community "
+           "ID, or an address with or without a port and a peer")
+        ->type_name("WHAT FILE");
+    app.add_option("--at", options.story_at, "with --story: the time asked for, as 09:16 or RFC 3339")
+        ->type_name("TIME");
+    app.add_flag("--json", options.story_json, "with --story: for tools");
     app.add_flag("--check-config")->description("say whether the configuration is good, and exit");
     app.add_flag("--print-config")->description("print the effective configuration, and exit");
 
@@ -150,6 +162,13 @@ Result<Options> parse_options(int argc, const char* const* argv) {
         options.capture_file = capture;
     }
     options.replay_file = replay;
+    if (app.count("--story") != 0) {
+        if (story.size() < 2) {
+            return refuse("--story takes what is asked for and at least one file");
+        }
+        options.story_what = story.front();
+        options.story_files.assign(story.begin() + 1, story.end());
+    }
     if (app.count("--run-id") != 0) {
         const auto parsed = parse_run(run);
         if (!parsed) {

@@ -17,6 +17,7 @@ enum class Mode : std::uint8_t {
     monitor,       ///< the daemon
     replay,        ///< a capture through the pipeline, without a kernel
     verify,        ///< logs against the conservation law
+    story,         ///< one flow's life and family, from logs
     check_config,  ///< load the configuration and say whether it is good
     print_config,  ///< print the effective configuration
     show_text,     ///< --help or --version: print `text` to standard output and exit 0
@@ -31,6 +32,10 @@ struct Options {
     std::filesystem::path replay_file;
     RunId replay_run = 0;
     std::vector<std::string> verify_files;  ///< "-" is standard input
+    std::string story_what;                 ///< for parse_story_question(), as is story_at
+    std::optional<std::string> story_at;
+    std::vector<std::string> story_files;  ///< "-" is standard input
+    bool story_json = false;
     std::string text;
 };
 

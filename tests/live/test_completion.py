@@ -57,6 +57,12 @@ def test_further_logs_are_completed_after_verify(tmp_path):
     assert complete("--verify flow.ndjson.1 fl", tmp_path) == {"flow.ndjson"}
 
 
+def test_logs_are_completed_after_what_a_story_is_asked(tmp_path):
+    (tmp_path / "flow.ndjson").touch()
+    assert complete("--story 10.1.0.2 fl", tmp_path) == {"flow.ndjson"}
+    assert complete("--story 10.1.0.2 flow.ndjson.1 fl", tmp_path) == {"flow.ndjson"}
+
+
 def test_set_completes_each_key_of_the_configuration():
     shipped = (ROOT / "config/flowkin.toml").read_text()
     keys, table = set(), ""

@@ -72,8 +72,9 @@ TEST_CASE("--help names every option") {
     const auto options = parsed({"--help"});
     REQUIRE(options);
     CHECK(options->mode == Mode::show_text);
-    for (const auto* option : {"--config", "--netns", "--set", "--capture", "--check-config",
-                               "--print-config", "--version", "--replay", "--run-id", "--verify"}) {
+    for (const auto* option :
+         {"--config", "--netns", "--set", "--capture", "--check-config", "--print-config", "--version",
+          "--replay", "--run-id", "--verify", "--story", "--at", "--json"}) {
         CHECK(options->text.find(option) != std::string::npos);
     }
 }
@@ -103,6 +104,25 @@ TEST_CASE("--verify takes logs in their order, - among them") {
     REQUIRE(options);
     CHECK(options->mode == Mode::verify);
     CHECK(options->verify_files == std::vector<std::string>{"b.ndjson", "-", "a.ndjson"});
+}
+
+TEST_CASE("--story takes what is asked for, then logs") {
+    const auto options = parsed({"--story", "10.1.0.2:21", "a.ndjson", "-", "--at", "09:16", "--json"});
+    REQUIRE(options);
+    CHECK(options->mode == Mode::story);
+    CHECK(options->story_what == "10.1.0.2:21");
+    CHECK(options->story_files == std::vector<std::string>{"a.ndjson", "-"});
+    CHECK(options->story_at == "09:16");
+    CHECK(options->story_json);
+    const auto plain = parsed({"--story", "7", "a"});
+    CHECK_FALSE(plain->story_at);
+    CHECK_FALSE(plain->story_json);
+    CHECK(error_of({"--story", "7"}) ==
+          "--story takes what is asked for and at least one file; see flowkin --help");
+    CHECK(error_of({"--verify", "a", "--at", "09:16"}) ==
+          "--at has no meaning with --verify; see flowkin --help");
+    CHECK(error_of({"--story", "7", "a", "--set", "b=c"}) ==
+          "--set has no meaning with --story; see flowkin --help");
 }
 
 TEST_CASE("options that do not go together are refused") {
