@@ -129,6 +129,7 @@ class Flowkin(contextlib.AbstractContextManager):
         self.keeps_all = keeps_all
         self.records = []
         self.bad_lines = []
+        self.torn = b""
         self.stderr = ""
         self.status = None
         self._arrived = threading.Condition()
@@ -164,6 +165,8 @@ class Flowkin(contextlib.AbstractContextManager):
                 self.stop()
         finally:
             self._kill()
+        # However it ended: what it wrote are lines. Only a killed one may leave a part of one, in a pipe.
+        assert kind or not self.bad_lines, self.bad_lines[:10]
 
     def _start(self, body):
         thread = threading.Thread(target=body, daemon=True)
@@ -180,20 +183,27 @@ class Flowkin(contextlib.AbstractContextManager):
         self.program.popen.stdout.close()
         self.program.popen.stderr.close()
 
-    def _take(self, lines):
+    def _parse(self, lines):
         records = []
         for raw in lines:
             try:
                 records.append(parse_line(raw))
+                self.bad_lines += shipper_rules.record_violations(records[-1])
             except AssertionError as error:  # for the test to hear of, whose thread this is not
                 self.bad_lines.append(str(error))
+        self._take(records)
+
+    def _take(self, records):
         with self._arrived:
             self.records += records
             self._arrived.notify_all()
 
     def _read_stdout(self):
         for raw in self.program.popen.stdout:
-            self._take([raw])
+            if raw.endswith(b"\n"):
+                self._parse([raw])
+            else:
+                self.torn = raw
 
     def _read_stderr(self):
         for raw in self.program.popen.stderr:
@@ -210,7 +220,7 @@ class Flowkin(contextlib.AbstractContextManager):
             after = file and self._open_after(os.fstat(file.fileno()).st_ino)
             rest += file.read() if file else b""
             *whole, rest = rest.split(b"\n")
-            self._take([raw + b"\n" for raw in whole])
+            self._parse([raw + b"\n" for raw in whole])
             if after:
                 file.close()
                 file = after
@@ -296,6 +306,7 @@ class Flowkin(contextlib.AbstractContextManager):
         self.judge()
 
     def judge(self):
+        assert not self.torn, f"torn line: {self.torn!r}"
         violations = [*self.bad_lines, *format_violations(self.records), *ledger.violations(self.records)]
         if self.to == "file":
             violations += shipper_rules.file_violations(rotated(self.path))
