@@ -9,9 +9,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <utility>
 #include <vector>
+
+#include "base/write_advice.hpp"
 
 namespace flowkin {
 
@@ -51,14 +52,6 @@ Result<void> check_kind(const std::string& path) {
     return {};
 }
 
-std::string cannot_open(const std::string& path, int error) {
-    const auto folder = std::filesystem::path(path).parent_path().string();
-    if (error == ENOENT && !folder.empty()) {
-        return "cannot open " + path + ": the folder " + folder + " does not exist (mkdir -p " + folder + ")";
-    }
-    return "cannot open " + path + ": " + std::strerror(error);
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Destination>> LogFile::open(FileSettings settings) {
@@ -79,7 +72,7 @@ Result<void> LogFile::open_path() {
                        O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0640));
     struct stat status {};
     if (!fd || ::fstat(fd.get(), &status) != 0) {
-        return fail(Fault::input_output, cannot_open(path, errno));
+        return fail(Fault::input_output, "cannot open " + path + ": " + why_not_writable(path, errno));
     }
     if (!S_ISREG(status.st_mode)) {
         return fail(Fault::input_output, path + " is not a regular file");

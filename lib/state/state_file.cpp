@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "base/write_advice.hpp"
 #include "state/bytes.hpp"
 #include "state/flow_bytes.hpp"
 
@@ -184,7 +185,7 @@ Result<StateWriter> StateWriter::create(const std::string& path, const StateHead
     ::unlink(temporary.c_str());
     UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!fd) {
-        return broken(temporary, std::strerror(errno));
+        return broken(temporary, why_not_writable(temporary, errno));
     }
     StateWriter writer(path, temporary, std::move(fd));
     std::vector<std::uint8_t> preface;
