@@ -11,6 +11,7 @@ from flowkin import action, matching, parse_line, toml
 UNIT = "flowkin.service"
 CONFIG = "/etc/flowkin/flowkin.toml"
 LOG = "/var/log/flowkin/flow.ndjson"
+EXAMPLES = "/usr/share/doc/flowkin/examples"
 LINES_OF_THE_JOURNAL = "journalctl -t flowkin -o cat --all _TRANSPORT=stdout"
 
 

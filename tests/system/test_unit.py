@@ -3,9 +3,8 @@
 
 import pytest
 from flowkin import ROOT
-from installed import UNIT
+from installed import EXAMPLES, UNIT
 
-EXAMPLES = "/usr/share/doc/flowkin/examples"
 DROP_INS = sorted(path.name for path in (ROOT / "config/systemd").glob("10-*.conf"))
 SETTINGS = ("acct", "timestamp", "events")
 
