@@ -13,7 +13,9 @@ mkdir -p "$folder/work/flowkin"
 tar --create --exclude=./build --exclude=./.git --exclude=__pycache__ --exclude=.pytest_cache . |
     tar --extract --touch --directory "$folder/work/flowkin"
 cd "$folder/work/flowkin"
-export CMAKE_CXX_COMPILER_LAUNCHER=ccache
+# debhelper gives the build another HOME, and so another cache.
+CCACHE_DIR=$(ccache --get-config cache_dir)
+export CMAKE_CXX_COMPILER_LAUNCHER=ccache CCACHE_DIR
 if ! dpkg-buildpackage --no-sign --jobs="$(nproc)" >"$folder/build.log" 2>&1; then
     tail -n 30 "$folder/build.log" | cut --characters=-300 >&2
     exit 1

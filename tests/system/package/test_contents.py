@@ -71,7 +71,12 @@ def test_an_upgrade_restarts_and_does_not_stop(tree):
     assert re.search(r'"\$1" = remove \].*deb-systemd-invoke stop', stop, re.DOTALL)
 
 
-def test_the_commands_of_the_readme_name_examples_that_are_there(tree):
+def test_the_readme_installs_the_package_that_was_built(deb):
+    (pattern,) = re.findall(r"^apt-get install \./build/deb/(\S+)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert [*deb.parent.glob(pattern)] == [deb]
+
+
+def test_the_commands_of_debians_readme_name_examples_that_are_there(tree):
     readme = (tree / "usr/share/doc/flowkin/README.Debian").read_text()
     named = re.findall(r"cp (\S+) /etc/", readme)
     assert len(named) == 2
