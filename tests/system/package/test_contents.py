@@ -79,7 +79,7 @@ def test_the_readme_installs_the_package_that_was_built(deb):
 def test_the_commands_of_debians_readme_name_examples_that_are_there(tree):
     readme = (tree / "usr/share/doc/flowkin/README.Debian").read_text()
     named = re.findall(r"cp (\S+) /etc/", readme)
-    assert len(named) == 2
+    assert len(named) == 3
     assert not [name for name in named if not (tree / "usr/share/doc/flowkin/examples" / name).exists()]
 
 
