@@ -31,18 +31,24 @@ def project_files(build, pattern):
     return commands
 
 
-def fingerprint(entry):
+def checks_for(file):
+    """The text of the .clang-tidy files that a source stands under."""
+    folders = [folder for folder in file.parents if folder.is_relative_to(ROOT)]
+    return b"".join(path.read_bytes() for folder in folders if (path := folder / ".clang-tidy").exists())
+
+
+def fingerprint(file, entry):
     """Of all that clang-tidy looks at: the text with its headers and comments, and the checks."""
     words = shlex.split(entry["command"])
     words = [word for word in words if word not in ("-c", "ccache") and not word.endswith((".o", "g++", "c++"))]
     words = [word for word in words if word != "-o"]
     text = subprocess.run(["clang++-14", "-E", "-C", *words], cwd=entry["directory"], capture_output=True, check=True)
-    return hashlib.sha256(text.stdout + (ROOT / ".clang-tidy").read_bytes()).hexdigest()
+    return hashlib.sha256(text.stdout + checks_for(file)).hexdigest()
 
 
 def check(build, file, entry):
     """Seconds it took and what was found; None where it was known to be clean."""
-    known = build / "tidy" / fingerprint(entry)
+    known = build / "tidy" / fingerprint(file, entry)
     if known.exists():
         return None
     began = time.monotonic()
