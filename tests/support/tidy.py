@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs clang-tidy over the project's sources, and over none twice: a file whose preprocessed text and whose checks are
-the same as when it was found clean is clean.
+the same as when it was found clean is clean, in whatever clone of the project that was.
 
 usage: tidy.py BUILD_DIR JOBS [PATTERN]
 """
@@ -18,6 +18,7 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+KNOWN = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache"), "flowkin-tidy")
 ROOMS = ("lib", "daemon", "ctl", "tests", "examples")
 
 
@@ -42,13 +43,13 @@ def fingerprint(file, entry):
     words = shlex.split(entry["command"])
     words = [word for word in words if word not in ("-c", "ccache") and not word.endswith((".o", "g++", "c++"))]
     words = [word for word in words if word != "-o"]
-    text = subprocess.run(["clang++-14", "-E", "-C", *words], cwd=entry["directory"], capture_output=True, check=True)
+    text = subprocess.run(["clang++-14", "-E", "-C", "-P", *words], cwd=entry["directory"], capture_output=True, check=True)
     return hashlib.sha256(text.stdout + checks_for(file)).hexdigest()
 
 
 def check(build, file, entry):
     """Seconds it took and what was found; None where it was known to be clean."""
-    known = build / "tidy" / fingerprint(file, entry)
+    known = KNOWN / fingerprint(file, entry)
     if known.exists():
         return None
     began = time.monotonic()
@@ -63,7 +64,7 @@ def check(build, file, entry):
 
 def main():
     build, jobs = pathlib.Path(sys.argv[1]).resolve(), int(sys.argv[2])
-    (build / "tidy").mkdir(exist_ok=True)
+    KNOWN.mkdir(parents=True, exist_ok=True)
     files = project_files(build, sys.argv[3] if len(sys.argv) > 3 else "")
     known = failed = 0
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
