@@ -7,6 +7,8 @@
 #     flowkin-packets.sh off    takes them away
 #
 # They stand in chains of their own in the table mangle, change no packet and no verdict, and only log, to group 5.
+# iptables has no word for a flow's id, so there is no such form of flowkin-packets-id.nft: where the kernel sends no
+# conntrack section, these packets are joined with their flows by the tuple.
 set -eu
 
 group=5

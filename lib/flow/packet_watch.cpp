@@ -22,7 +22,9 @@ std::optional<KernelFlowId> section_id(const PacketMessage& packet) {
 }  // namespace
 
 void PacketWatch::apply(const PacketMessage& packet, WallTime now) {
-    count_missing(packet);
+    if (packet.sequence) {
+        count_missing({packet.group, *packet.sequence});
+    }
     sections_ = sections_ || packet.flow;
     const WallTime at = packet.received.value_or(now);
     if (is_to_be_held(packet)) {
@@ -73,21 +75,18 @@ void PacketWatch::let_go() {
     say(oldest.packet, oldest.at, nullptr, join(oldest.packet));
 }
 
-void PacketWatch::count_missing(const PacketMessage& packet) {
-    if (!packet.sequence) {
-        return;
-    }
+void PacketWatch::count_missing(const PacketNumber& packet) {
     const auto known = std::find_if(sequences_.begin(), sequences_.end(),
                                     [&](const GroupSequence& of) { return of.group == packet.group; });
     if (known == sequences_.end()) {
-        sequences_.push_back({packet.group, *packet.sequence + 1});
+        sequences_.push_back({packet.group, packet.sequence + 1});
         return;
     }
     // A number that goes back is that of a group which was bound anew.
     constexpr std::uint32_t backwards = 1U << 31U;
-    const std::uint32_t gap = *packet.sequence - known->next;
+    const std::uint32_t gap = packet.sequence - known->next;
     missing_ += gap < backwards ? gap : 0;
-    known->next = *packet.sequence + 1;
+    known->next = packet.sequence + 1;
 }
 
 PacketWatch::Join PacketWatch::join(const PacketMessage& packet) {

@@ -11,6 +11,7 @@
 #include "flow/flow_table.hpp"
 #include "flow/marked_flow_id.hpp"
 #include "flow/packet_class.hpp"
+#include "flow/packet_number.hpp"
 
 namespace flowkin {
 
@@ -36,6 +37,9 @@ class PacketWatch {
     PacketWatch(FlowTable& table, EventReceiver& receiver) : table_(table), receiver_(receiver) {}
 
     void apply(const PacketMessage& packet, WallTime now);
+
+    /// A packet that is not looked at. It is not missing all the same.
+    void pass_over(const PacketNumber& packet) { count_missing(packet); }
 
     /// Lets go of what was held long enough: call about once a second.
     void tick(WallTime now);
@@ -74,7 +78,7 @@ class PacketWatch {
     static constexpr nanoseconds longest_held = seconds(2);
 
     PacketSetting setting(const Join& join, bool answers_refused) const;
-    void count_missing(const PacketMessage& packet);
+    void count_missing(const PacketNumber& packet);
     Join join(const PacketMessage& packet);
     Join join_by_section(const PacketMessage& packet) const;
     Join join_by_tuple(const PacketMessage& packet);

@@ -78,7 +78,7 @@ void decode_attributes(const nlmsghdr& header, Bytes payload, Kind kind,
 }
 
 /// A packet of another family than IP is none of ours: a rule of a bridge or of ARP logged it.
-void decode_packet(Bytes payload, Decoded& decoded) {
+void decode_packet(Bytes payload, Decoded& decoded, std::optional<PacketNumber>& unread) {
     nfgenmsg subsystem{};
     if (payload.size() < sizeof subsystem) {
         decoded = DecodeFault::truncated_header;
@@ -90,14 +90,21 @@ void decode_packet(Bytes payload, Decoded& decoded) {
     bool of_ip = true;
     const Check fault =
         wire::read_packet(wire::after(payload, sizeof subsystem), subsystem.nfgen_family, packet, of_ip);
+    if (!fault && of_ip) {
+        return;
+    }
+    if (packet.sequence) {
+        unread = {packet.group, *packet.sequence};
+    }
     if (fault) {
         decoded = *fault;
-    } else if (!of_ip) {
+    } else {
         decoded = Skipped{};
     }
 }
 
-void decode_message(const nlmsghdr& header, Bytes payload, Decoded& decoded) {
+void decode_message(const nlmsghdr& header, Bytes payload, Decoded& decoded,
+                    std::optional<PacketNumber>& unread_packet) {
     if ((header.nlmsg_flags & NLM_F_REQUEST) != 0) {
         decoded = Skipped{};
         return;
@@ -113,7 +120,7 @@ void decode_message(const nlmsghdr& header, Bytes payload, Decoded& decoded) {
                                                   wire::read_expectation, decoded);
             return;
         case packet_logged:
-            decode_packet(payload, decoded);
+            decode_packet(payload, decoded, unread_packet);
             return;
         case NLMSG_DONE:
             // A dump that failed half-way says so here, and not by NLMSG_ERROR.
@@ -158,6 +165,7 @@ std::string_view name(DecodeFault fault) {
 
 bool MessageReader::next(Decoded& decoded) {
     dump_interrupted_ = false;
+    unread_packet_.reset();
     if (rest_.empty()) {
         return false;
     }
@@ -173,7 +181,7 @@ bool MessageReader::next(Decoded& decoded) {
     const Bytes payload = rest_.subspan(sizeof header, header.nlmsg_len - sizeof header);
     rest_ = wire::after(rest_, header.nlmsg_len);
     dump_interrupted_ = (header.nlmsg_flags & NLM_F_DUMP_INTR) != 0;
-    decode_message(header, payload, decoded);
+    decode_message(header, payload, decoded, unread_packet_);
     return true;
 }
 

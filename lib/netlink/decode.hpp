@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <variant>
 
 #include "flow/packet.hpp"
+#include "flow/packet_number.hpp"
 
 namespace flowkin {
 
@@ -57,9 +59,13 @@ class MessageReader {
     /// True where the message that next() gave bears NLM_F_DUMP_INTR.
     bool dump_interrupted() const { return dump_interrupted_; }
 
+    /// The number of a packet that next() did not give, since it was not understood or is none of ours.
+    const std::optional<PacketNumber>& unread_packet() const { return unread_packet_; }
+
   private:
     std::span<const std::uint8_t> rest_;
     bool dump_interrupted_ = false;
+    std::optional<PacketNumber> unread_packet_;
 };
 
 }  // namespace flowkin

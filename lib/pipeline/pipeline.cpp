@@ -57,6 +57,9 @@ Pipeline::DumpProgress Pipeline::feed(std::span<const std::uint8_t> datagram, Wa
         } else if (const auto* error = std::get_if<NetlinkError>(&decoded_)) {
             progress.error = error->code;
         }
+        if (reader.unread_packet()) {
+            packets_.pass_over(*reader.unread_packet());
+        }
         progress.interrupted = progress.interrupted || reader.dump_interrupted();
     }
     if (arrival - ticked_ >= tick_interval) {

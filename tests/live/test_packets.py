@@ -11,7 +11,7 @@ import struct
 import pytest
 from flowkin import UDP_FLOOD, action, matching
 from net import TRACKING, Topology
-from refusals import (GROUPS, IPTABLES, PORT, SHIPPED, UNREACHABLE, conversation, first_packet, is_packet, refuse,
+from refusals import (GROUPS, IPTABLES, PORT, RULES, SHIPPED, UNREACHABLE, conversation, first_packet, is_packet, refuse,
                       refuse_no_more, scene)
 from supervisor import Unit
 from traffic import open_socket, tcp_connection, udp_shot
@@ -244,3 +244,102 @@ def test_a_flood_of_packets_holds_no_event_back(tmp_path):
             arrived.append(record["@timestamp"])
         elif action(record) == "flow-start":
             assert len(arrived) - bisect.bisect(arrived, record["@timestamp"]) <= 2 * batch
+
+
+def test_a_packet_that_a_rule_kept_from_conntrack_is_untracked(watch):
+    with scene(watch) as (net, flowkin):
+        net.router.nft(f"""table inet bypass {{ chain prerouting {{ type filter hook prerouting priority raw;
+            udp dport {PORT} notrack log group 5 prefix "flowkin:untracked by hand"; }}
+}}""")
+        udp_shot(net.client, net.SERVER[4], PORT)
+        record = flowkin.wait_action("packet-invalid")
+        flowkin.stop()
+    assert record["conntrack"]["packet"]["state"] == "untracked"
+    assert not {"uid", "id", "mark"} & set(record["conntrack"])
+    assert not flowkin.find(matching(event__action="flow-start", destination__port=PORT))
+
+
+def test_every_mark_that_a_forwarded_packet_had_survives_the_rules_that_send_the_id(watch):
+    with scene(watch, "id") as (net, flowkin):
+        net.router.nft(f"""
+table inet routing_marks {{
+    chain before {{ type filter hook prerouting priority -150; iifname "wan" meta mark set 0x7; }}
+    chain after {{ type filter hook postrouting priority 0;
+        oifname "lan" meta l4proto icmp meta mark 0x7 counter comment "error"
+        oifname "lan" tcp flags & rst == rst meta mark 0x7 counter comment "reset"
+        iifname "wan" meta mark != 0x7 counter comment "lost"
+        iifname "lan" tcp flags & rst == rst meta mark 0 counter comment "unmarked"
+        iifname "lan" meta mark != 0 counter comment "left behind"
+    }}
+}}
+""")
+        udp_shot(net.client, net.SERVER[4], PORT)
+        flowkin.wait_action("packet-error")
+        for end in (0, 1):
+            with tcp_connection(net, PORT) as both:
+                both[end].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                both[end].close()
+                flowkin.wait_action("packet-reset", count=end + 1)
+        table = net.router.run("nft", "list", "table", "inet", "routing_marks").stdout
+    counted = {comment: int(packets) for packets, comment in
+               re.findall(r'counter packets (\d+) bytes \d+ comment "(.+?)"', table)}
+    assert counted == {"error": 1, "reset": 1, "lost": 0, "unmarked": 1, "left behind": 0}
+
+
+@pytest.mark.parametrize("rules", ("prefix", "id"))
+def test_the_shipped_rules_leave_the_operators_own_as_they_were(rules):
+    with Topology(TRACKING) as net:
+        before = net.router.run("nft", "list", "ruleset").stdout
+        net.router.run(*RULES[rules])
+        assert net.router.run("nft", "list", "table", "inet", "tracking").stdout == before
+        net.router.run("nft", "delete", "table", "inet", "flowkin_packets")
+        assert net.router.run("nft", "list", "ruleset").stdout == before
+
+
+def test_a_packet_that_a_rule_cuts_short_is_told_as_far_as_it_goes(watch):
+    with scene(watch, "") as (net, flowkin):
+        net.router.nft(f"""table inet cuts {{ chain forward {{ type filter hook forward priority 0;
+            udp dport {PORT} log group 5 prefix "addresses" snaplen 20
+            udp dport {PORT} log group 5 prefix "hardly anything" snaplen 10
+            udp dport {PORT} log group 5 prefix "whole"
+        }}
+}}""")
+        udp_shot(net.client, net.SERVER[4], PORT)
+        flowkin.wait_action("packet-logged", conntrack__packet__prefix="whole")
+        cut, whole = flowkin.wait_action("packet-logged", count=2)
+        lost = flowkin.wait_action("events-lost")
+    assert cut["conntrack"]["packet"]["prefix"] == "addresses"
+    assert (cut["source"], cut["destination"]) == ({"ip": net.CLIENT[4]}, {"ip": net.SERVER[4]})
+    assert "community_id" not in cut["network"] and "community_id" in whole["network"]
+    assert (lost["conntrack"]["loss"]["where"], lost["conntrack"]["loss"]["count"]) == ("decoder", 1)
+    assert len(flowkin.find(matching(event__action="events-lost"))) == 1  # at the socket nothing was
+
+
+def test_a_packet_that_is_none_of_ip_is_passed_over_and_not_lost(watch):
+    with scene(watch, "") as (net, flowkin):
+        net.router.nft("""table arp asked { chain input { type filter hook input priority 0
+            log group 5 prefix "arp"
+        }
+}
+table ip others { chain forward { type filter hook forward priority 0; udp dport 7001 log group 5 prefix "ip"; }
+}""")
+        for count in (1, 2):
+            net.client.run("ip", "neighbour", "flush", "dev", "eth0")
+            udp_shot(net.client, net.SERVER[4], PORT)
+            flowkin.wait_action("packet-logged", count=count)
+        flowkin.stop()
+    assert len(flowkin.find(is_packet)) == 2
+    assert not flowkin.find(matching(event__action="events-lost"))
+
+
+def test_a_prefix_may_hold_any_bytes(watch, tmp_path):
+    rules = tmp_path / "odd.nft"
+    rules.write_bytes(b"""table inet odd { chain forward { type filter hook forward priority 0;
+        udp dport 7001 log group 5 prefix "caf\xc3\xa9 \xff\x01\\\\ {}'"; }
+}
+""")
+    with scene(watch, "") as (net, flowkin):
+        net.router.run("nft", "-f", rules)
+        udp_shot(net.client, net.SERVER[4], PORT)
+        record = flowkin.wait_action("packet-logged")
+    assert record["conntrack"]["packet"]["prefix"] == "caf\u00e9 \ufffd\x01\\\\ {}'"

@@ -377,7 +377,11 @@ TEST_CASE("the kernel's numbers show what is missing, group by group, also where
     CHECK(f.watch.missing() == 2);
     number(6, 10);  // 4 to 9
     CHECK(f.watch.missing() == 8);
+    f.watch.pass_over({6, 11});
+    f.watch.pass_over({6, 13});
+    number(6, 14);
+    CHECK(f.watch.missing() == 9);
     number(6, 0);  // bound anew
     number(6, 1);
-    CHECK(f.watch.missing() == 8);
+    CHECK(f.watch.missing() == 9);
 }

@@ -200,6 +200,33 @@ TEST_CASE("a packet of another family is read by its own type, and none of IP is
     CHECK(std::holds_alternative<Skipped>(decode(arp.datagram())));
 }
 
+TEST_CASE("a packet that is not understood or none of IP still has its number, for it was not lost") {
+    const auto number_of = [](const std::vector<std::uint8_t>& datagram) {
+        Decoded decoded = Skipped{};
+        MessageReader reader(datagram);
+        REQUIRE(reader.next(decoded));
+        const auto number = reader.unread_packet();
+        CHECK(!reader.next(decoded));
+        CHECK(!reader.unread_packet());
+        return number;
+    };
+    const auto numbered = [](MessageBuilder& message) { message.be32(NFULA_SEQ, 7); };
+    PacketBytes bytes = packet_bytes(some_tuple(Family::ipv4, Protocol::tcp));
+    CHECK(!number_of(packet_datagram(AF_INET, PacketHook::forward, bytes, numbered)));
+    bytes.resize(10);
+    const auto cut = number_of(packet_datagram(AF_INET, PacketHook::forward, bytes, numbered));
+    REQUIRE(cut);
+    CHECK(cut->sequence == 7);
+    CHECK(!number_of(packet_datagram(AF_INET, PacketHook::forward, bytes, nothing_more)));
+    MessageBuilder arp(NFNL_SUBSYS_ULOG, NFULNL_MSG_PACKET, 0, 3);
+    const std::array<std::uint8_t, 4> header{0x08, 0x06, 0, 0};
+    arp.bytes(NFULA_PACKET_HDR, header.data(), header.size());
+    numbered(arp);
+    const auto passed_over = number_of(arp.datagram());
+    REQUIRE(passed_over);
+    CHECK(passed_over->sequence == 7);
+}
+
 TEST_CASE("a prefix may hold any bytes and ends with its NUL") {
     const PacketBytes bytes = packet_bytes(some_tuple(Family::ipv4, Protocol::tcp));
     const auto prefix = [&](const std::string& raw) {
