@@ -15,6 +15,9 @@ namespace {
 /// What the event socket may give in a turn before a batch of packets: with more than that, the packets wait.
 constexpr std::size_t packet_drain_batches = 64;
 
+/// Lines of a stream of events gather up to this before the log gets them.
+constexpr std::size_t submitted_bytes_at_once = 256U << 10U;
+
 }  // namespace
 
 Intake::Intake(Parts parts, Callbacks callbacks)
@@ -67,11 +70,14 @@ std::size_t Intake::receive_events() {
     if (source_.loss().open() && now - events_settled_ >= settle_interval) {
         settle_events(now);
     }
-    for (std::size_t i = 0; i < arena_.size(); ++i) {
-        capture(arena_[i], now);
-        pipeline_.feed(arena_[i], now);
+    for (const auto datagram : arena_.datagrams()) {
+        capture(datagram, now);
     }
-    submit(now);
+    pipeline_.feed(arena_.datagrams(), now);
+    // Where there is more, its lines go with these: the writer is woken for as many as make a good write.
+    if (batch.taken < DatagramArena::batch || pipeline_.batch().size() >= submitted_bytes_at_once) {
+        submit(now);
+    }
     return batch.lost ? DatagramArena::batch : batch.taken;
 }
 

@@ -7,6 +7,8 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "clock.hpp"
+
 namespace flowkin {
 
 namespace asio = boost::asio;
@@ -104,6 +106,7 @@ asio::awaitable<Result<void>> StateKeeper::save() {
 /// Waits until the lines that were made up to now are written, or dropped and declared. False where the end
 /// comes first.
 asio::awaitable<bool> StateKeeper::all_written() {
+    intake_.submit(wall_clock_now());
     const std::uint64_t lines = intake_.submitted_lines();
     while (!ending_) {
         const EventLogCounters log = intake_.log().counters();

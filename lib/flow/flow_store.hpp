@@ -52,6 +52,14 @@ class FlowStore {
     Slot find(const FlowKey& key) const {
         return index_.find(hash_(key), [&](Slot slot) { return nodes_[slot].flow.key == key; });
     }
+    std::uint64_t hash(const FlowKey& key) const { return hash_(key); }
+    /// Brings the key's place in the index into the cache, and then the flow that stands there.
+    void fetch_place(std::uint64_t hash) const { index_.prefetch(hash); }
+    void fetch(std::uint64_t hash) const {
+        if (const Slot slot = index_.guess(hash); slot != none) {
+            nodes_.prefetch(slot);
+        }
+    }
     /// `indexed` false: the flow is not to be found by its key (it lives for a moment only).
     Slot insert(const FlowKey& key, bool indexed = true);
     void erase(Slot slot, bool indexed = true);

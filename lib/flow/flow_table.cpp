@@ -584,6 +584,16 @@ void FlowTable::set_active_interval(std::optional<nanoseconds> interval) {
     model_->settings().active_interval = interval;
 }
 
+std::uint64_t FlowTable::hash(const FlowKey& key) const {
+    return model_->store().hash(key);
+}
+void FlowTable::fetch_place(std::uint64_t hash) const {
+    model_->store().fetch_place(hash);
+}
+void FlowTable::fetch_flow(std::uint64_t hash) const {
+    model_->store().fetch(hash);
+}
+
 std::optional<FlowView> FlowTable::find(const FlowKey& key) const {
     const Slot slot = model_->store().find(key);
     return slot == none ? std::nullopt : std::optional(model_->store().view(slot));

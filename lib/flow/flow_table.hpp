@@ -89,6 +89,12 @@ class FlowTable {
     /// Forgets what was restored.
     void clear();
 
+    /// To have in the cache what a message that comes soon will touch: first fetch_place(), and fetch_flow() when that
+    /// has had its time.
+    std::uint64_t hash(const FlowKey& key) const;
+    void fetch_place(std::uint64_t hash) const;
+    void fetch_flow(std::uint64_t hash) const;
+
     std::optional<FlowView> find(const FlowKey& key) const;
     std::size_t size() const;
     std::size_t capacity() const;

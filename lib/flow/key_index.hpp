@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/huge_pages.hpp"
+
 namespace flowkin {
 
 /// Where a key's flow stands in the slab: open addressing over pairs of hash and slot, eight bytes a place.
@@ -57,6 +59,17 @@ class KeyIndex {
         --size_;
     }
 
+    /// The first slot that stands under such a hash, whether or not it is the key's; or none.
+    Slot guess(std::uint64_t hash) const {
+        const auto tag = static_cast<std::uint32_t>(hash);
+        for (std::size_t at = home(tag);; at = (at + 1) & mask_) {
+            const Place& place = places_[at];
+            if (place.slot == none || place.tag == tag) {
+                return place.slot;
+            }
+        }
+    }
+
     /// Brings the place where `hash` is looked up into the cache.
     void prefetch(std::uint64_t hash) const {
         __builtin_prefetch(&places_[home(static_cast<std::uint32_t>(hash))]);
@@ -81,7 +94,7 @@ class KeyIndex {
     }
 
     void grow() {
-        std::vector<Place> old(places_.size() * 2);
+        Places old(places_.size() * 2);
         old.swap(places_);
         mask_ = places_.size() - 1;
         for (const Place& place : old) {
@@ -91,7 +104,8 @@ class KeyIndex {
         }
     }
 
-    std::vector<Place> places_ = std::vector<Place>(1024);
+    using Places = std::vector<Place, HugePages<Place>>;
+    Places places_ = Places(1024);
     std::size_t mask_ = 1023;
     std::size_t size_ = 0;
 };

@@ -11,6 +11,7 @@
 
 #include "netlink/conntrack_message.hpp"
 #include "netlink/packet_message.hpp"
+#include "netlink/tuple_attribute.hpp"
 
 namespace flowkin {
 namespace {
@@ -183,6 +184,36 @@ bool MessageReader::next(Decoded& decoded) {
     dump_interrupted_ = (header.nlmsg_flags & NLM_F_DUMP_INTR) != 0;
     decode_message(header, payload, decoded, unread_packet_);
     return true;
+}
+
+std::optional<Tuple> take_flow_tuple(std::span<const std::uint8_t>& rest) {
+    nlmsghdr header{};
+    if (rest.size() >= sizeof header) {
+        std::memcpy(&header, rest.data(), sizeof header);
+    }
+    if (header.nlmsg_len < sizeof header || header.nlmsg_len > rest.size()) {
+        rest = {};
+        return std::nullopt;
+    }
+    const Bytes payload = rest.subspan(sizeof header, header.nlmsg_len - sizeof header);
+    rest = wire::after(rest, header.nlmsg_len);
+    constexpr std::size_t before_tuple = sizeof(nfgenmsg) + sizeof(nlattr);
+    if ((header.nlmsg_type != flow_new && header.nlmsg_type != flow_delete) ||
+        payload.size() < before_tuple) {
+        return std::nullopt;
+    }
+    const std::size_t length = load_host<std::uint16_t>(payload.data() + sizeof(nfgenmsg));
+    const auto type = static_cast<std::uint16_t>(
+        load_host<std::uint16_t>(payload.data() + sizeof(nfgenmsg) + 2) & NLA_TYPE_MASK);
+    if (type != CTA_TUPLE_ORIG || length < sizeof(nlattr) || length > payload.size() - sizeof(nfgenmsg)) {
+        return std::nullopt;
+    }
+    Tuple tuple;
+    const Family family = payload[0] == AF_INET ? Family::ipv4 : Family::ipv6;
+    if (wire::read_tuple(payload.subspan(before_tuple, length - sizeof(nlattr)), family, tuple)) {
+        return std::nullopt;
+    }
+    return tuple;
 }
 
 }  // namespace flowkin

@@ -68,4 +68,8 @@ class MessageReader {
     std::optional<PacketNumber> unread_packet_;
 };
 
+/// The original tuple of the flow that the first message of `rest` speaks of, and nothing else of it; none where it is
+/// no such message, or not one as the kernel makes them. Takes the message off `rest`: all of it where its length lies.
+std::optional<Tuple> take_flow_tuple(std::span<const std::uint8_t>& rest);
+
 }  // namespace flowkin

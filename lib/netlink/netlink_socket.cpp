@@ -79,14 +79,10 @@ sockaddr* generic(sockaddr_nl& address) {
 }  // namespace
 
 struct DatagramArena::Memory {
-    struct Datagram {
-        std::size_t slot = 0;
-        std::size_t bytes = 0;
-    };
     std::array<mmsghdr, batch> headers{};
     std::array<iovec, batch> parts{};
     std::array<sockaddr_nl, batch> senders{};
-    std::array<Datagram, batch> datagrams{};
+    std::array<std::span<const std::uint8_t>, batch> datagrams{};
     std::size_t size = 0;
     alignas(64) std::array<std::uint8_t, batch * slot_bytes> bytes;  ///< written before it is read
 
@@ -109,8 +105,11 @@ std::size_t DatagramArena::size() const {
 
 std::span<const std::uint8_t> DatagramArena::operator[](std::size_t index) const {
     assert(index < memory_->size);
-    const Memory::Datagram& datagram = memory_->datagrams[index];
-    return {&memory_->bytes[datagram.slot * slot_bytes], datagram.bytes};
+    return memory_->datagrams[index];
+}
+
+std::span<const std::span<const std::uint8_t>> DatagramArena::datagrams() const {
+    return {memory_->datagrams.data(), memory_->size};
 }
 
 Result<NetlinkSocket> NetlinkSocket::open(Groups groups, std::size_t receive_buffer_bytes) {
@@ -183,7 +182,8 @@ Received NetlinkSocket::receive(DatagramArena& arena) {
         } else if ((header.msg_hdr.msg_flags & MSG_TRUNC) != 0) {
             ++received.cut;
         } else {
-            memory.datagrams[memory.size++] = {slot, header.msg_len};
+            memory.datagrams[memory.size++] = {&memory.bytes[slot * DatagramArena::slot_bytes],
+                                               header.msg_len};
         }
     }
     received.datagrams = memory.size;

@@ -29,6 +29,7 @@ class DatagramArena {
     /// The datagrams of the last receive.
     std::size_t size() const;
     std::span<const std::uint8_t> operator[](std::size_t index) const;
+    std::span<const std::span<const std::uint8_t>> datagrams() const;
 
   private:
     friend class NetlinkSocket;

@@ -27,16 +27,30 @@ bool is_written(const FlowEvent& event, Updates updates) {
 
 Pipeline::Pipeline(PipelineSettings settings, LineEncoder encoder)
     : table_(settings.table, *this),
+      look_ahead_(table_),
       packets_(table_, *this),
       encoder_(std::move(encoder)),
       updates_(settings.updates),
       decoded_(Skipped{}) {}
 
 Pipeline::DumpProgress Pipeline::feed(std::span<const std::uint8_t> datagram, WallTime arrival) {
+    look_ahead_.begin({&datagram, 1});
+    return read(datagram, arrival);
+}
+
+void Pipeline::feed(std::span<const std::span<const std::uint8_t>> datagrams, WallTime arrival) {
+    look_ahead_.begin(datagrams);
+    for (const auto datagram : datagrams) {
+        read(datagram, arrival);
+    }
+}
+
+Pipeline::DumpProgress Pipeline::read(std::span<const std::uint8_t> datagram, WallTime arrival) {
     ++counters_.datagrams;
     DumpProgress progress;
     MessageReader reader(datagram);
     while (reader.next(decoded_)) {
+        look_ahead_.step();
         if (const auto* flow = std::get_if<FlowMessage>(&decoded_)) {
             count(flow->kind);
             if (flow->kind == FlowMessageKind::dump && !table_.reconciling()) {

@@ -15,6 +15,7 @@
 #include "flow/packet_watch.hpp"
 #include "json/line_encoder.hpp"
 #include "netlink/decode.hpp"
+#include "pipeline/look_ahead.hpp"
 
 namespace flowkin {
 
@@ -55,6 +56,9 @@ class Pipeline final : private EventReceiver {
     /// (a capture has dumps in it); to end it is the caller's.
     DumpProgress feed(std::span<const std::uint8_t> datagram, WallTime arrival);
 
+    /// A batch of datagrams of the event socket, in their order: the more there are the less each costs.
+    void feed(std::span<const std::span<const std::uint8_t>> datagrams, WallTime arrival);
+
     /// A record that does not come from the kernel: loss, monitor.
     void say(const Event& event) { receive(event); }
 
@@ -74,9 +78,11 @@ class Pipeline final : private EventReceiver {
 
   private:
     void receive(const Event& event) override;
+    DumpProgress read(std::span<const std::uint8_t> datagram, WallTime arrival);
     void count(FlowMessageKind kind);
 
     FlowTable table_;
+    LookAhead look_ahead_;
     PacketWatch packets_;
     LineEncoder encoder_;
     Updates updates_;

@@ -24,6 +24,13 @@ void expect_same(const Message& message, const std::vector<std::uint8_t>& writte
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
+    for (std::span<const std::uint8_t> rest(bytes, size); !rest.empty();) {
+        const std::size_t before = rest.size();
+        (void)take_flow_tuple(rest);
+        if (rest.size() >= before) {
+            std::abort();
+        }
+    }
     MessageReader reader({bytes, size});
     for (Decoded decoded; reader.next(decoded);) {
         if (const auto* flow = std::get_if<FlowMessage>(&decoded)) {

@@ -133,4 +133,35 @@ TEST_CASE("a message whose length is cut with it has a fault, or only lacks what
 }
 
 }  // namespace
+TEST_CASE("the tuple that is read ahead of a message is the one that the message has") {
+    std::size_t flows = 0;
+    for (const auto& path : capture_paths()) {
+        INFO(path.stem().string());
+        for (const auto& datagram : read_capture(path)) {
+            std::span<const std::uint8_t> rest = datagram.bytes;
+            Decoded decoded{Skipped{}};
+            for (MessageReader reader(datagram.bytes); reader.next(decoded);) {
+                const auto tuple = take_flow_tuple(rest);
+                const auto* flow = std::get_if<FlowMessage>(&decoded);
+                REQUIRE(tuple.has_value() == (flow != nullptr));
+                if (flow != nullptr) {
+                    ++flows;
+                    CHECK(*tuple == flow->key.original);
+                }
+            }
+            CHECK(rest.empty());
+            rest = datagram.bytes;
+            (void)take_flow_tuple(rest);
+            const std::size_t first = datagram.bytes.size() - rest.size();
+            for (std::size_t length = 0; length + 3 < first; ++length) {  // a message may lack its padding
+                std::span<const std::uint8_t> cut(datagram.bytes.data(), length);
+                const auto tuple = take_flow_tuple(cut);
+                CHECK(cut.size() < std::max<std::size_t>(length, 1));
+                CHECK_FALSE(tuple);
+            }
+        }
+    }
+    CHECK(flows > 50);
+}
+
 }  // namespace flowkin::testing

@@ -2,6 +2,7 @@
 #include "pipeline/pipeline.hpp"
 
 #include <catch2/catch.hpp>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -68,6 +69,37 @@ TEST_CASE("bytes that are no netlink are counted by kind and make no line") {
     }
     CHECK(faults == 1);
     CHECK(pipeline.batch().empty());
+}
+
+TEST_CASE("a batch of datagrams makes the lines that they make one by one") {
+    for (const auto& path : testing::capture_paths()) {
+        INFO(path.stem().string());
+        const auto datagrams = testing::read_capture(path);
+        std::vector<std::span<const std::uint8_t>> batch;
+        const std::vector<std::uint8_t> cut(datagrams.front().bytes.begin(),
+                                            datagrams.front().bytes.begin() + 30);
+        for (std::size_t turn = 0; turn < 20; ++turn) {  // again and again, so that flows are met anew
+            for (const auto& datagram : datagrams) {
+                batch.emplace_back(datagram.bytes);
+            }
+            batch.emplace_back(cut);
+        }
+        const auto make = [] {
+            return std::make_unique<Pipeline>(
+                PipelineSettings{.table = {.hash_seed = 0}, .updates = Updates::all},
+                std::move(
+                    *LineEncoder::create({.run = 0, .host_name = "h", .fields = {}, .label_names = {}})));
+        };
+        const auto at_once = make();
+        const auto one_by_one = make();
+        const WallTime arrival{std::chrono::hours(1)};
+        at_once->feed(batch, arrival);
+        for (const auto datagram : batch) {
+            one_by_one->feed(datagram, arrival);
+        }
+        CHECK(at_once->batch().lines() != 0);
+        CHECK(at_once->batch().bytes() == one_by_one->batch().bytes());
+    }
 }
 
 TEST_CASE("a flow's line read back is the flow again: what a restart builds on") {
