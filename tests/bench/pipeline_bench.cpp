@@ -8,10 +8,10 @@
 #include <new>
 #include <vector>
 
+#include "event_stream.hpp"
 #include "json/line_encoder.hpp"
 #include "netlink/decode.hpp"
 #include "pipeline/pipeline.hpp"
-#include "support/conntrack_message_builder.hpp"
 
 namespace {
 
@@ -39,65 +39,10 @@ void operator delete(void* memory, std::size_t /*bytes*/) noexcept {
 namespace flowkin {
 namespace {
 
-constexpr std::size_t living = 1000;
+constexpr std::uint32_t living = 1000;
 
-/// Datagrams back to back, as receive gives them.
-struct Stream {
-    std::vector<std::uint8_t> bytes;
-    std::vector<std::size_t> ends;
-
-    std::size_t size() const { return ends.size(); }
-    std::span<const std::uint8_t> operator[](std::size_t i) const {
-        const std::size_t begin = i == 0 ? 0 : ends[i - 1];
-        return {bytes.data() + begin, ends[i] - begin};
-    }
-    void add(const std::vector<std::uint8_t>& datagram) {
-        bytes.insert(bytes.end(), datagram.begin(), datagram.end());
-        ends.push_back(bytes.size());
-    }
-};
-
-FlowMessage udp_flow(FlowMessageKind kind, std::uint32_t number) {
-    FlowMessage message;
-    message.kind = kind;
-    Tuple& tuple = message.key.original;
-    tuple.source.bytes = {10, 1, static_cast<std::uint8_t>(number >> 24U),
-                          static_cast<std::uint8_t>(number >> 16U)};
-    tuple.destination.bytes = {10, 2, 0, 2};
-    tuple.source_port = static_cast<std::uint16_t>(number);
-    tuple.destination_port = 53;
-    tuple.protocol = Protocol::udp;
-    message.reply = mirror(tuple);
-    message.id = number * 2654435761U;
-    message.status = Status{0x188};
-    message.timeout_s = 30;
-    const WallTime at(nanoseconds(1'790'000'000'000'000'000 + std::int64_t{number} * 10'000));
-    message.event_time = at;
-    if (kind == FlowMessageKind::destroy) {
-        message.status = Status{0x388};
-        message.original_counters = Counters{1, 60};
-        message.reply_counters = Counters{0, 0};
-        message.start = at;
-        message.stop = at + std::chrono::milliseconds(10);
-    }
-    return message;
-}
-
-const Stream& million() {
-    static const Stream stream = [] {
-        Stream made;
-        constexpr std::uint32_t flows = 500'000;
-        for (std::uint32_t number = 0; number < flows + living; ++number) {
-            if (number < flows) {
-                made.add(testing::flow_datagram(udp_flow(FlowMessageKind::new_flow, number)));
-            }
-            if (number >= living) {
-                made.add(testing::flow_datagram(
-                    udp_flow(FlowMessageKind::destroy, number - static_cast<std::uint32_t>(living))));
-            }
-        }
-        return made;
-    }();
+const bench::EventStream& million() {
+    static const bench::EventStream stream = bench::flows_that_come_and_go(500'000, living);
     return stream;
 }
 
@@ -119,7 +64,7 @@ void report(benchmark::State& state, std::uint64_t events, std::uint64_t taken) 
 }
 
 void decode(benchmark::State& state) {
-    const Stream& stream = million();
+    const bench::EventStream& stream = million();
     Decoded decoded{Skipped{}};
     std::uint64_t events = 0;
     const std::uint64_t before = allocations;
@@ -135,7 +80,7 @@ void decode(benchmark::State& state) {
 }
 
 void decode_and_table(benchmark::State& state) {
-    const Stream& stream = million();
+    const bench::EventStream& stream = million();
     Nowhere nowhere;
     FlowTable table({.run = 1, .hash_seed = 1}, nowhere);
     Decoded decoded{Skipped{}};
@@ -166,7 +111,7 @@ void encode(benchmark::State& state) {
         std::uint64_t sequence = 0;
     } receiver;
     Flow flow;
-    const FlowMessage message = udp_flow(FlowMessageKind::destroy, 7);
+    const FlowMessage message = bench::udp_flow(FlowMessageKind::destroy, 7);
     flow.key = message.key;
     flow.uid = {1, 1};
     flow.has_counters = flow.has_start = true;
@@ -182,7 +127,7 @@ void encode(benchmark::State& state) {
 }
 
 void whole_pipeline(benchmark::State& state) {
-    const Stream& stream = million();
+    const bench::EventStream& stream = million();
     Pipeline pipeline({.table = {.run = 1, .hash_seed = 1}, .updates = Updates::significant}, encoder());
     std::uint64_t events = 0;
     for (std::size_t i = 0; i < 10 * living; ++i) {  // what is taken once and kept
@@ -191,12 +136,10 @@ void whole_pipeline(benchmark::State& state) {
     pipeline.batch().clear();
     const std::uint64_t before = allocations;
     for (auto round : state) {
-        for (std::size_t i = 0; i < stream.size(); ++i) {
-            pipeline.feed(stream[i], WallTime{});
-            if (pipeline.batch().size() > 100'000) {
-                pipeline.batch().clear();
-            }
-        }
+        stream.for_each_batch([&](auto datagrams) {
+            pipeline.feed(datagrams, WallTime{});
+            pipeline.batch().clear();
+        });
         events += stream.size();
     }
     report(state, events, allocations - before);

@@ -8,9 +8,9 @@
 #include <ctime>
 #include <vector>
 
+#include "event_stream.hpp"
 #include "json/line_encoder.hpp"
 #include "pipeline/pipeline.hpp"
-#include "support/conntrack_message_builder.hpp"
 
 namespace flowkin {
 namespace {
@@ -20,29 +20,12 @@ constexpr std::size_t dump_bytes = 60'000;  // as the kernel fills a buffer of 6
 constexpr std::size_t sweep_slice = 1024;   // as the monitor does
 constexpr double longest_allowed_ms = 20;
 
-FlowMessage udp_flow(FlowMessageKind kind, std::uint32_t number) {
-    FlowMessage message;
-    message.kind = kind;
-    Tuple& tuple = message.key.original;
-    tuple.source.bytes = {10, 1, static_cast<std::uint8_t>(number >> 24U),
-                          static_cast<std::uint8_t>(number >> 16U)};
-    tuple.destination.bytes = {10, 2, 0, 2};
-    tuple.source_port = static_cast<std::uint16_t>(number);
-    tuple.destination_port = 53;
-    tuple.protocol = Protocol::udp;
-    message.reply = mirror(tuple);
-    message.id = number * 2654435761U;
-    message.status = Status{0x188};
-    message.timeout_s = 30;
-    return message;
-}
-
 /// A dump of so many flows, in datagrams of many messages.
 const std::vector<std::vector<std::uint8_t>>& dump() {
     static const std::vector<std::vector<std::uint8_t>> datagrams = [] {
         std::vector<std::vector<std::uint8_t>> made(1);
         for (std::uint32_t number = 0; number < flows; ++number) {
-            const auto message = testing::flow_datagram(udp_flow(FlowMessageKind::dump, number));
+            const auto message = testing::flow_datagram(bench::udp_flow(FlowMessageKind::dump, number));
             if (made.back().size() + message.size() > dump_bytes) {
                 made.emplace_back();
             }
@@ -83,7 +66,7 @@ void reconcile(benchmark::State& state, bool alive) {
                           std::move(*LineEncoder::create(
                               {.run = 1, .host_name = "bench", .fields = {}, .label_names = {}})));
         for (std::uint32_t number = 0; number < flows; ++number) {
-            pipeline.table().apply(udp_flow(FlowMessageKind::new_flow, number), WallTime{});
+            pipeline.table().apply(bench::udp_flow(FlowMessageKind::new_flow, number), WallTime{});
             pipeline.batch().clear();
         }
         dump();
