@@ -16,7 +16,7 @@ import readers  # noqa: E402
 import report  # noqa: E402
 from net import sweep  # noqa: E402
 
-ROUNDS = 5
+ROUNDS = 3
 HEADS = ("reader", "events", "lost", "user µs", "system µs", "µs an event", "of the floor", "peak MiB", "lines", "MB written")
 
 
