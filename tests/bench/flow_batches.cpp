@@ -12,8 +12,8 @@
 #include "netlink/netlink_socket.hpp"
 #include "support/conntrack_message_builder.hpp"
 
-/// flow_batches FLOWS: makes UDP flows by requests to the kernel, a batch a system call and no packet at all, in the
-/// namespace it runs in. They live for an hour unless somebody deletes them.
+/// flow_batches FLOWS [FIRST]: makes UDP flows by requests to the kernel, a batch a system call and no packet at all, in the
+/// namespace it runs in. They live for an hour unless somebody deletes them. A flow is told by its number, from FIRST on.
 namespace {
 
 constexpr std::uint32_t batch = 64;
@@ -48,16 +48,16 @@ bool was_refused(const flowkin::NetlinkSocket& socket) {
     return ::poll(&answer, 1, 0) != 0;
 }
 
-int run(std::uint32_t flows) {
+int run(std::uint32_t flows, std::uint32_t first) {
     auto socket = flowkin::NetlinkSocket::open(flowkin::NetlinkSocket::Groups::none, 0);
     if (!socket) {
         std::fprintf(stderr, "flow_batches: %s\n", socket.error().text.c_str());
         return 1;
     }
     std::vector<std::uint8_t> requests;
-    for (std::uint32_t number = 0; number < flows;) {
+    for (std::uint32_t number = first; number < first + flows;) {
         requests.clear();
-        for (std::uint32_t i = 0; i < batch && number < flows; ++i, ++number) {
+        for (std::uint32_t i = 0; i < batch && number < first + flows; ++i, ++number) {
             const auto request = request_for(number);
             requests.insert(requests.end(), request.begin(), request.end());
         }
@@ -70,15 +70,19 @@ int run(std::uint32_t flows) {
     return 0;
 }
 
+bool parse(std::string_view text, std::uint32_t& number) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    return error == std::errc{} && end == text.data() + text.size();
+}
+
 }  // namespace
 
 int main(int count, char** words) {
-    const std::string_view number = count == 2 ? words[1] : "";
     std::uint32_t flows = 0;
-    const auto [rest, error] = std::from_chars(number.data(), number.data() + number.size(), flows);
-    if (error != std::errc{} || rest != number.data() + number.size()) {
-        std::fprintf(stderr, "usage: flow_batches FLOWS\n");
+    std::uint32_t first = 0;
+    if ((count != 2 && count != 3) || !parse(words[1], flows) || (count == 3 && !parse(words[2], first))) {
+        std::fprintf(stderr, "usage: flow_batches FLOWS [FIRST]\n");
         return 64;
     }
-    return run(flows);
+    return run(flows, first);
 }

@@ -77,10 +77,11 @@ def room_in_the_kernel(flows):
             file.write_text(text)
 
 
-def settled(reader, seconds=0.5):
-    reader.settle()
-    time.sleep(seconds)
-    return reader.program.pid
+def has_reconciled(path, start):
+    """Whether the log says so from this byte on."""
+    with open(path, "rb") as file:
+        file.seek(start)
+        return b'"resync-completed"' in file.read()
 
 
 @contextlib.contextmanager
@@ -99,7 +100,7 @@ def latency_of(path):
 
 def at_rate(folder, per_second, seconds):
     """(µs an event, what line_latency told) of new flows at a steady rate."""
-    with loads.tracked_namespace("rate") as namespace, readers.Flowkin(folder, namespace) as reader:
+    with loads.tracked_namespace("rate") as namespace, readers.Flowkin(folder, namespace, rotate_size="off") as reader:
         flows = per_second * seconds
         with latency_of(reader.path) as told:
             before = processor.usage(reader.program.pid)
@@ -122,13 +123,14 @@ def idle_wakes(folder, seconds=10):
 def million(folder):
     """Memory at each size of the table, and a reconcile of the largest beside a bare reading of the dump."""
     with room_in_the_kernel(MILLION + 200_000), loads.tracked_namespace("million") as namespace, \
-            readers.Flowkin(folder, namespace) as reader:
+            readers.Flowkin(folder, namespace, rotate_size="off") as reader:
         pid = reader.program.pid
         at_start = processor.resident_bytes(pid)
-        resident = {}
+        resident, made = {}, 0
         for live in LIVE:
-            namespace.run(loads.FLOW_BATCHES, live)
-            settled(reader)
+            namespace.run(loads.FLOW_BATCHES, live - made, made)
+            made = live
+            reader.settle()
             resident[live] = processor.resident_bytes(pid)
             say(f"{live} live: {resident[live] / (1 << 20):.1f} MiB")
         bare_s, own_s = [], []
@@ -137,13 +139,13 @@ def million(folder):
             told = json.loads(done)
             bare_s.append(told["user_s"] + told["system_s"])
             before = processor.usage(pid)
+            log_bytes = reader.path.stat().st_size
             with latency_of(reader.path) as latency:
-                with namespace.background(tool.UDP_FLOOD, "127.0.0.1", "127.0.0.2", 2_000 * (number + 1), 1_000) as flood:
+                with namespace.background(tool.UDP_FLOOD, f"127.0.1.{number + 1}", "127.0.0.2", 3_000, 1_000) as flood:
                     reader.program.popen.send_signal(signal.SIGUSR1)
-                    readers.until(lambda: reader.path.read_bytes().count(b'"resync-completed"') == number + 2, "a reconcile")
-                    used_s = (processor.usage(pid) - before).total_s
+                    readers.until(lambda start=log_bytes: has_reconciled(reader.path, start), "a reconcile")
+                    own_s.append((processor.usage(pid) - before).total_s)
                     flood.popen.wait(30)
-            own_s.append(used_s)
             say(f"dump {bare_s[-1]:.2f} s, reconcile {own_s[-1]:.2f} s, {latency[0]}")
         ratio = statistics.median(own / bare for own, bare in zip(own_s, bare_s))
         return at_start, resident, statistics.median(bare_s), statistics.median(own_s), ratio, latency[0]

@@ -170,8 +170,12 @@ class Flowkin(Reader):
     """Both lines of each flow, to a file; all else as shipped."""
     name = "**flowkin**"
 
+    def __init__(self, folder, namespace, **output):
+        super().__init__(folder, namespace)
+        self.output = output
+
     def config(self):
-        return {"output": {"destination": "file", "path": str(self.path)}}
+        return {"output": {"destination": "file", "path": str(self.path), **self.output}}
 
     def command(self):
         config_file = self.folder / "flowkin.toml"
