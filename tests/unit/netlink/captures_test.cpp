@@ -164,4 +164,33 @@ TEST_CASE("the tuple that is read ahead of a message is the one that the message
     CHECK(flows > 50);
 }
 
+TEST_CASE("a tuple in other bytes than the kernel's usual ones is the same tuple") {
+    std::size_t rewritten = 0;
+    for (const auto& path : capture_paths()) {
+        INFO(path.stem().string());
+        for (const auto& datagram : read_capture(path)) {
+            auto other = datagram.bytes;
+            for (std::size_t at = 0; at + 4 <= other.size(); at += 4) {  // the flag of a nest may be left out
+                const bool addresses = other[at] == 20 && other[at + 2] == CTA_TUPLE_IP;
+                const bool ports = other[at] == 28 && other[at + 2] == CTA_TUPLE_PROTO;
+                if ((addresses || ports) && other[at + 1] == 0 && other[at + 3] == 0x80) {
+                    other[at + 3] = 0;
+                    ++rewritten;
+                }
+            }
+            Decoded usual{Skipped{}};
+            Decoded unusual{Skipped{}};
+            MessageReader of_usual(datagram.bytes);
+            MessageReader of_unusual(other);
+            while (of_usual.next(usual)) {
+                REQUIRE(of_unusual.next(unusual));
+                if (const auto* flow = std::get_if<FlowMessage>(&usual)) {
+                    CHECK(to_text(*flow) == to_text(std::get<FlowMessage>(unusual)));
+                }
+            }
+        }
+    }
+    CHECK(rewritten > 100);
+}
+
 }  // namespace flowkin::testing
