@@ -1,30 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "diagnostics.hpp"
 
-#include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/formatter.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
-#include "journal_stream.hpp"
+#include "diagnostic_stream.hpp"
+#include "host_name.hpp"
+#include "json/diagnostic_line.hpp"
 
 namespace flowkin {
 
 namespace {
 
+/// What a pipe takes whole or not at all.
+constexpr std::size_t line_longest = 4096;
+
 /// systemd names in JOURNAL_STREAM the device and inode of the stream that leads to the journal
 /// (systemd.exec(5)).
-bool standard_error_is_journal() {
+bool leads_to_journal(int fd) {
     const char* stream = std::getenv("JOURNAL_STREAM");
     struct stat status {};
-    if (stream == nullptr || ::fstat(STDERR_FILENO, &status) != 0) {
+    if (stream == nullptr || ::fstat(fd, &status) != 0) {
         return false;
     }
     unsigned long long device = 0;
@@ -33,62 +39,110 @@ bool standard_error_is_journal() {
            inode == status.st_ino;
 }
 
-/// "<N>", as sd-daemon(3) reads priorities off a line.
-class PriorityPrefix final : public spdlog::custom_flag_formatter {
-  public:
-    void format(const spdlog::details::log_msg& message, const std::tm& /*time*/,
-                spdlog::memory_buf_t& out) override {
-        const char* prefix = "<6>";
-        switch (message.level) {
-            case spdlog::level::critical:
-                prefix = "<2>";
-                break;
-            case spdlog::level::err:
-                prefix = "<3>";
-                break;
-            case spdlog::level::warn:
-                prefix = "<4>";
-                break;
-            case spdlog::level::debug:
-            case spdlog::level::trace:
-                prefix = "<7>";
-                break;
-            default:
-                break;
-        }
-        out.append(prefix, prefix + 3);
+/// As syslog(3) counts.
+unsigned severity_of(spdlog::level::level_enum level) {
+    switch (level) {
+        case spdlog::level::critical:
+            return 2;
+        case spdlog::level::err:
+            return 3;
+        case spdlog::level::warn:
+            return 4;
+        case spdlog::level::debug:
+        case spdlog::level::trace:
+            return 7;
+        default:
+            return 6;
     }
-    std::unique_ptr<custom_flag_formatter> clone() const override {
-        return std::make_unique<PriorityPrefix>();
-    }
+}
+
+std::string_view view(const spdlog::string_view_t& text) {
+    return {text.data(), text.size()};
+}
+
+enum class Form : std::uint8_t {
+    plain,     ///< for a terminal or a file
+    priority,  ///< "<N>" before the text, as sd-daemon(3) reads priorities off a line
+    json,      ///< the same before an object
 };
 
-void log_to(spdlog::sink_ptr sink) {
-    auto logger = std::make_shared<spdlog::logger>("flowkin", std::move(sink));
-    auto formatter = std::make_unique<spdlog::pattern_formatter>();
-    formatter->add_flag<PriorityPrefix>('P').set_pattern(standard_error_is_journal() ? "%P%v"
-                                                                                     : "flowkin: %l: %v");
-    logger->set_formatter(std::move(formatter));
-    logger->flush_on(spdlog::level::trace);
+class Formatter final : public spdlog::formatter {
+  public:
+    Formatter(Form form, std::string host_name) : form_(form), host_name_(std::move(host_name)) {}
+
+    void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
+        const unsigned severity = severity_of(message.level);
+        const std::string_view level = view(spdlog::level::to_string_view(message.level));
+        const std::string_view text = view(message.payload);
+        const std::string prefix = '<' + std::to_string(severity) + '>';
+        std::string line;
+        switch (form_) {
+            case Form::plain:
+                line.append("flowkin: ").append(level).append(": ").append(text).append("\n");
+                break;
+            case Form::priority:
+                line.append(prefix).append(text).append("\n");
+                break;
+            case Form::json:
+                line = prefix + diagnostic_line({std::chrono::time_point_cast<nanoseconds>(message.time),
+                                                 severity, level, text},
+                                                host_name_);
+                break;
+        }
+        if (line.size() > line_longest) {
+            line.resize(line_longest - 1);
+            line += '\n';
+        }
+        out.append(line.data(), line.data() + line.size());
+    }
+
+    std::unique_ptr<spdlog::formatter> clone() const override {
+        return std::make_unique<Formatter>(form_, host_name_);
+    }
+
+  private:
+    Form form_;
+    std::string host_name_;
+};
+
+void log_to(DiagnosticStream::To to, Config::Destination lines) {
+    auto logger = std::make_shared<spdlog::logger>("flowkin", std::make_shared<DiagnosticStream>(to));
     logger->set_level(spdlog::get_level());
     spdlog::set_default_logger(std::move(logger));
+    set_diagnostics_beside(lines);
 }
+
+Config::Destination lines_go_to = Config::Destination::standard_output;
 
 }  // namespace
 
 void set_up_diagnostics(Config::LogLevel level) {
-    log_to(std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    log_to(DiagnosticStream::To::standard_error, lines_go_to);
     set_diagnostics_level(level);
 }
 
 void separate_diagnostics() {
-    if (standard_error_is_journal()) {
-        log_to(std::make_shared<JournalStream>());
+    if (leads_to_journal(STDERR_FILENO)) {
+        log_to(DiagnosticStream::To::journal, lines_go_to);
     }
 }
 
 void set_diagnostics_level(Config::LogLevel level) {
     spdlog::set_level(static_cast<spdlog::level::level_enum>(level));
+}
+
+void set_diagnostics_beside(Config::Destination lines) {
+    lines_go_to = lines;
+    Form form = Form::plain;
+    if (leads_to_journal(STDERR_FILENO)) {
+        const bool mingled = lines == Config::Destination::standard_output && standard_output_is_journal();
+        form = mingled ? Form::json : Form::priority;
+    }
+    spdlog::default_logger()->set_formatter(std::make_unique<Formatter>(form, host_name()));
+}
+
+bool standard_output_is_journal() {
+    return leads_to_journal(STDOUT_FILENO);
 }
 
 }  // namespace flowkin

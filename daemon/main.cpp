@@ -85,6 +85,7 @@ int run(int argc, const char* const* argv) {
         return tell(config.error());
     }
     set_diagnostics_level(config->log.level);
+    set_diagnostics_beside(config->output.destination);
     Result<void> done;
     switch (options->mode) {
         case Mode::monitor:

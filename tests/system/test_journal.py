@@ -49,6 +49,20 @@ def test_a_warning_has_its_priority(installed):
     assert "flow-start" not in installed.guest.run("journalctl -u flowkin -p warning -o cat").stdout
 
 
+def test_jq_reads_the_journal_to_its_last_line_with_the_diagnostics_in_it(installed):
+    installed.start()
+    installed.make_flow(5001)
+    installed.reload()
+    installed.wait_action("flow-start")
+    installed.stop()
+    told = installed.guest.wait_until(f"{LINES_OF_THE_JOURNAL} | grep 'ended by SIGTERM'")
+    assert '"flowkin.diagnostics"' in told
+    lines = installed.guest.run(LINES_OF_THE_JOURNAL).stdout.splitlines()
+    actions = installed.guest.run(LINES_OF_THE_JOURNAL + " | jq -r .event.action").stdout.split()
+    assert len(actions) == len(lines)
+    assert {"monitor-start", "flow-start", "monitor-reload", "monitor-stop", "diagnostic"} <= set(actions)
+
+
 # ---- all of it
 
 
