@@ -29,6 +29,7 @@ struct Config {
         std::uint64_t receive_buffer_bytes = 64ULL << 20U;
         std::string netns;  ///< a name of `ip netns` or an absolute path; empty: the one we run in
         std::optional<nanoseconds> reconcile_interval = std::chrono::minutes(5);
+        std::optional<nanoseconds> stall_after = std::chrono::seconds(30);
         bool no_enobufs = true;                        ///< NETLINK_NO_ENOBUFS: see docs/decisions
         bool reliable_destroy = false;                 ///< NETLINK_BROADCAST_ERROR, guarded
         unsigned reliable_destroy_limit_percent = 80;  ///< of nf_conntrack_max
@@ -56,6 +57,8 @@ struct Config {
         std::optional<std::uint64_t> rotate_bytes = 256ULL << 20U;
         unsigned rotate_keep = 10;
         std::uint64_t queue_bytes = 64ULL << 20U;
+        std::optional<std::uint64_t> journal_rate =
+            5000;  ///< lines a second; with more the journal is warned of
         StaticFields fields;
         friend bool operator==(const Output&, const Output&) = default;
     };

@@ -80,6 +80,8 @@ std::vector<ConfigKey> make_keys() {
             SizeValue{64 * kib, 2 * gib}, restart),
         key("conntrack.netns", &C::conntrack, &Conntrack::netns, NetnsValue{}, restart),
         key("conntrack.reconcile_interval", &C::conntrack, &Conntrack::reconcile_interval, interval, running),
+        key("conntrack.stall_after", &C::conntrack, &Conntrack::stall_after, OrOff<DurationValue>{{1s}},
+            running),
         key("conntrack.no_enobufs", &C::conntrack, &Conntrack::no_enobufs, SwitchValue{}, restart),
         key("conntrack.reliable_destroy", &C::conntrack, &Conntrack::reliable_destroy, SwitchValue{},
             restart),
@@ -99,6 +101,8 @@ std::vector<ConfigKey> make_keys() {
             running),
         key("output.rotate_keep", &C::output, &Output::rotate_keep, IntegerValue{1, 10'000}, running),
         key("output.queue", &C::output, &Output::queue_bytes, SizeValue{1 * mib, 4 * gib}, restart),
+        key("output.journal_rate", &C::output, &Output::journal_rate, OrOff<IntegerValue>{{1, 1'000'000}},
+            running),
         key(fields_key, &C::output, &Output::fields, FieldsValue{}, running),
 
         key("state.path", &C::state, &State::path, PathValue{true}, restart),

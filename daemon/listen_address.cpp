@@ -45,7 +45,7 @@ std::string listen_text(const ListenAddress& address) {
     if (const auto* path = std::get_if<std::string>(&address)) {
         return *path;
     }
-    const LoopbackPort& at = std::get<LoopbackPort>(address);
+    const auto& at = std::get<LoopbackPort>(address);
     return std::string(at.ipv6 ? loopback6 : loopback4) + std::to_string(at.port);
 }
 

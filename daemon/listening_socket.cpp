@@ -50,7 +50,7 @@ BindAddress bind_address(const ListenAddress& address) {
         result.bytes = sizeof result.address.local;
         return result;
     }
-    const LoopbackPort& at = std::get<LoopbackPort>(address);
+    const auto& at = std::get<LoopbackPort>(address);
     if (at.ipv6) {
         result.address.ipv6 = {};
         result.address.ipv6.sin6_family = AF_INET6;

@@ -21,6 +21,7 @@
 #include "intake.hpp"
 #include "netlink/kernel_state.hpp"
 #include "reconciler.hpp"
+#include "stall_watch.hpp"
 
 namespace flowkin {
 namespace {
@@ -184,9 +185,11 @@ void Metrics::gauge_levels(const Sources& sources) {
           [&intake] { return timestamp(intake.source().last_event()); });
     gauge("flowkin_reconcile_seconds", "How long the last comparison with the kernel's table took.", {},
           [&reconciler = sources.reconciler]() -> std::optional<double> {
-              const auto took = reconciler.last_duration();
-              return took ? std::optional(in_seconds(*took)) : std::nullopt;
+              const auto& last = reconciler.last();
+              return last ? std::optional(in_seconds(last->duration)) : std::nullopt;
           });
+    gauge("flowkin_stalled", "1 while the kernel has new flows and sends no events of them.", {},
+          [&watch = sources.stall_watch] { return watch.stalled() ? 1.0 : 0.0; });
 
     gauge("flowkin_config_last_reload_successful", "0 where the last reload was refused.", {},
           [&reload = sources.reload] { return reload.successful ? 1.0 : 0.0; });

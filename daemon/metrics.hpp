@@ -19,6 +19,7 @@ namespace flowkin {
 
 class Intake;
 class Reconciler;
+class StallWatch;
 
 /// How the last reload went. Without one, the configuration of the start stands for it.
 struct ReloadOutcome {
@@ -33,6 +34,7 @@ class Metrics {
     struct Sources {
         const Intake& intake;
         const Reconciler& reconciler;
+        const StallWatch& stall_watch;
         const ReloadOutcome& reload;
         std::string version;
         RunId run = 0;

@@ -21,6 +21,7 @@
 
 #include "clock.hpp"
 #include "diagnostics.hpp"
+#include "host_name.hpp"
 #include "kernel_warnings.hpp"
 #include "metrics_server.hpp"
 #include "netlink/label_names.hpp"
@@ -45,11 +46,6 @@ RunId random_run() {
         }
     }
     return run;
-}
-
-std::string host_name() {
-    std::array<char, 256> name{};
-    return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
 }
 
 Result<LineEncoder> make_encoder(const Config& config, RunId run) {
@@ -224,6 +220,8 @@ asio::awaitable<void> Monitor::tick() {
         }
         intake_.settle_decoder(now);
         intake_.settle_log(now);
+        watch_for_stall();
+        watch_journal();
         if (auto stats = statistics_.due(now, config_.output.stats_interval)) {
             intake_.pipeline().say(MonitorEvent{now, std::move(*stats)});
         }
@@ -262,6 +260,48 @@ asio::awaitable<void> Monitor::signals() {
     }
 }
 
+/// A suspicion is held against the kernel's table before anything is said.
+void Monitor::watch_for_stall() {
+    const auto patience = config_.conntrack.stall_after;
+    const auto flows = patience ? read_kernel_table_fill().flows : std::nullopt;
+    if (!flows) {
+        return;
+    }
+    const auto now = std::chrono::steady_clock::now();
+    const PipelineCounters& heard = intake_.pipeline().counters();
+    // A birth that was lost on its way to us was told.
+    const std::uint64_t born = heard.new_messages + intake_.source().loss().total();
+    if (stall_watch_.suspects({.flows = *flows, .born = born, .died = heard.destroy_messages}, *patience,
+                              now)) {
+        suspected_at_ = reconciler_.completed();
+        reconciler_.request(ReconcileCause::request);
+    } else if (stall_watch_.waits_for_reconcile() && reconciler_.completed() != suspected_at_) {
+        suspected_at_ = reconciler_.completed();
+        const ResyncCompleted& found = *reconciler_.last();
+        if (found.discovered != 0 || found.cause == ReconcileCause::request) {
+            const auto warning =
+                stall_watch_.judge(found.discovered, born, read_events_setting(), *patience, now);
+            if (warning) {
+                intake_.warn(*warning);
+            }
+        }
+    }
+    if (const auto over = stall_watch_.take_end()) {
+        intake_.warn(*over);
+    }
+}
+
+void Monitor::watch_journal() {
+    if (config_.output.destination != Config::Destination::standard_output || !standard_output_is_journal()) {
+        return;
+    }
+    if (const auto warning =
+            journal_rate_.look(intake_.pipeline().counters().lines, config_.output.journal_rate,
+                               std::chrono::steady_clock::now())) {
+        intake_.warn(*warning);
+    }
+}
+
 // ---- about itself
 
 void Monitor::serve_metrics(ListeningSocket socket) {
@@ -269,6 +309,7 @@ void Monitor::serve_metrics(ListeningSocket socket) {
     metrics_ =
         std::make_unique<Metrics>(Metrics::Sources{.intake = intake_,
                                                    .reconciler = reconciler_,
+                                                   .stall_watch = stall_watch_,
                                                    .reload = reload_,
                                                    .version = FLOWKIN_VERSION,
                                                    .run = run_,

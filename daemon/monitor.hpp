@@ -13,6 +13,7 @@
 #include "config.hpp"
 #include "event_pump.hpp"
 #include "intake.hpp"
+#include "journal_rate.hpp"
 #include "listening_socket.hpp"
 #include "metrics.hpp"
 #include "netlink/kernel_state.hpp"
@@ -20,6 +21,7 @@
 #include "reconciler.hpp"
 #include "recovery.hpp"
 #include "service.hpp"
+#include "stall_watch.hpp"
 #include "state_keeper.hpp"
 #include "statistics.hpp"
 
@@ -61,6 +63,8 @@ class Monitor {
     boost::asio::awaitable<void> tick();
     boost::asio::awaitable<void> signals();
 
+    void watch_for_stall();
+    void watch_journal();
     void serve_metrics(ListeningSocket socket);
     void say_start();
     void say_pause(WallTime now);
@@ -83,6 +87,9 @@ class Monitor {
     boost::asio::steady_timer tick_timer_;
     StateKeeper keeper_;
     Recovery recovery_;
+    StallWatch stall_watch_;
+    std::uint64_t suspected_at_ = 0;  // reconciles that were completed by then
+    JournalRate journal_rate_;
     ReloadOutcome reload_;
     std::unique_ptr<Metrics> metrics_;
     std::unique_ptr<MetricsServer> metrics_server_;

@@ -107,13 +107,14 @@ asio::awaitable<void> Reconciler::reconcile(ReconcileCause cause) {
     }
     const WallTime now = wall_clock_now();
     const ReconcileCounts counts = table.reconcile_counts();
-    last_duration_ = now - begun;
-    intake_.say({now, ResyncCompleted{.cause = cause,
-                                      .dumped = counts.dumped,
-                                      .discovered = counts.discovered,
-                                      .ended = counts.ended,
-                                      .unchanged = counts.unchanged,
-                                      .duration = now - begun}});
+    last_ = ResyncCompleted{.cause = cause,
+                            .dumped = counts.dumped,
+                            .discovered = counts.discovered,
+                            .ended = counts.ended,
+                            .unchanged = counts.unchanged,
+                            .duration = now - begun};
+    ++completed_;
+    intake_.say({now, *last_});
 }
 
 /// One dump into the table, between begin_reconcile() and the last drain of the event socket.

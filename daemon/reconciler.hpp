@@ -30,8 +30,9 @@ class Reconciler {
     /// The configuration has changed, or the end has come: whatever is waited for is looked at anew.
     void wake() { timer_.cancel(); }
 
-    /// How long the last one took; none before the first.
-    std::optional<nanoseconds> last_duration() const { return last_duration_; }
+    /// What the last one found; none before the first.
+    const std::optional<ResyncCompleted>& last() const { return last_; }
+    std::uint64_t completed() const { return completed_; }
 
   private:
     enum class DumpResult : std::uint8_t { complete, interrupted, failed };
@@ -48,7 +49,8 @@ class Reconciler {
     boost::asio::steady_timer timer_;
     std::vector<std::uint8_t> buffer_;
     std::optional<ReconcileCause> wanted_;
-    std::optional<nanoseconds> last_duration_;
+    std::optional<ResyncCompleted> last_;
+    std::uint64_t completed_ = 0;
 };
 
 }  // namespace flowkin

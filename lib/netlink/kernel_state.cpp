@@ -27,7 +27,7 @@ KernelState read_kernel_state() {
     }
     state.acct = read_sysctl<std::uint32_t>("netfilter/nf_conntrack_acct");
     state.timestamp = read_sysctl<std::uint32_t>("netfilter/nf_conntrack_timestamp");
-    state.events = read_sysctl<std::uint32_t>("netfilter/nf_conntrack_events");
+    state.events = read_events_setting();
     const KernelTableFill fill = read_kernel_table_fill();
     state.flows = fill.flows;
     state.flows_max = fill.most;
@@ -39,6 +39,10 @@ KernelState read_kernel_state() {
 KernelTableFill read_kernel_table_fill() {
     return {read_sysctl<std::uint64_t>("netfilter/nf_conntrack_count"),
             read_sysctl<std::uint64_t>("netfilter/nf_conntrack_max")};
+}
+
+std::optional<std::uint32_t> read_events_setting() {
+    return read_sysctl<std::uint32_t>("netfilter/nf_conntrack_events");
 }
 
 std::optional<unsigned> read_table_fill_percent() {

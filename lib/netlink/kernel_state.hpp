@@ -36,6 +36,9 @@ struct KernelTableFill {
 /// Reads it for the calling thread's network namespace.
 KernelTableFill read_kernel_table_fill();
 
+/// net.netfilter.nf_conntrack_events as it is now.
+std::optional<std::uint32_t> read_events_setting();
+
 /// How full that is, in percent; empty where it cannot be read.
 std::optional<unsigned> read_table_fill_percent();
 

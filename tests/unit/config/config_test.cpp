@@ -29,6 +29,7 @@ constexpr std::string_view all_changed = R"(
 receive_buffer = "8MiB"
 netns = "blue"
 reconcile_interval = "90s"
+stall_after = "2m"
 no_enobufs = false
 reliable_destroy = true
 reliable_destroy_limit = 50
@@ -45,6 +46,7 @@ stats_interval = "1m"
 rotate_size = "off"
 rotate_keep = 3
 queue = 2000000
+journal_rate = "off"
 [output.fields]
 labels.site = "Zürich \"west\""
 labels."rack" = "c:\\7"
@@ -75,6 +77,7 @@ TEST_CASE("every key reaches its member") {
     CHECK(config.conntrack.receive_buffer_bytes == 8U << 20U);
     CHECK(config.conntrack.netns == "blue");
     CHECK(config.conntrack.reconcile_interval == nanoseconds(90s));
+    CHECK(config.conntrack.stall_after == nanoseconds(2min));
     CHECK_FALSE(config.conntrack.no_enobufs);
     CHECK(config.conntrack.reliable_destroy);
     CHECK(config.conntrack.reliable_destroy_limit_percent == 50);
@@ -87,6 +90,7 @@ TEST_CASE("every key reaches its member") {
     CHECK_FALSE(config.output.rotate_bytes);
     CHECK(config.output.rotate_keep == 3);
     CHECK(config.output.queue_bytes == 2'000'000);
+    CHECK_FALSE(config.output.journal_rate);
     CHECK(config.output.fields == StaticFields{{"labels.site", "Zürich \"west\""},
                                                {"labels.rack", "c:\\7"},
                                                {"observer.name", "fw1"}});
@@ -199,11 +203,11 @@ TEST_CASE("a configuration does not differ from itself") {
 
 TEST_CASE("changed keys are told apart by what it takes to change them") {
     const ConfigChange change = compare(Config{}, parsed(all_changed));
-    CHECK(change.changed == std::vector<std::string>{"conntrack.reconcile_interval",
-                                                     "conntrack.reliable_destroy_limit", "output.updates",
-                                                     "output.active_interval", "output.stats_interval",
-                                                     "output.rotate_size", "output.rotate_keep",
-                                                     "output.fields", "state.interval", "log.level"});
+    CHECK(change.changed ==
+          std::vector<std::string>{
+              "conntrack.reconcile_interval", "conntrack.stall_after", "conntrack.reliable_destroy_limit",
+              "output.updates", "output.active_interval", "output.stats_interval", "output.rotate_size",
+              "output.rotate_keep", "output.journal_rate", "output.fields", "state.interval", "log.level"});
     CHECK(change.needs_restart ==
           std::vector<std::string>{"conntrack.receive_buffer", "conntrack.netns", "conntrack.no_enobufs",
                                    "conntrack.reliable_destroy", "packets.groups", "table.capacity",
