@@ -303,7 +303,8 @@ void put_how_it_ended(LineWriter& line, const FlowEnd& end) {
     }
 }
 
-void put_conntrack(LineWriter& line, const Fragments& fragments, const FlowEvent& event) {
+/// `conntrack` as far as it is the flow's own: it stays open.
+void put_flow_itself(LineWriter& line, const Fragments& fragments, const FlowEvent& event) {
     const Flow& flow = *event.view.flow;
     const Tuple& original = flow.key.original;
     assert(flow.uid);
@@ -331,11 +332,20 @@ void put_conntrack(LineWriter& line, const Fragments& fragments, const FlowEvent
     if (event.view.reply != nullptr) {
         put_reply(line, original, *event.view.reply);
     }
+}
+
+void put_gaps(LineWriter& line, Gaps gaps) {
+    put_bits(line, R"(,"gaps":[)", gaps.bits, gap_words);
+}
+
+void put_conntrack(LineWriter& line, const Fragments& fragments, const FlowEvent& event) {
+    put_flow_itself(line, fragments, event);
     line.put(R"(,"observed":)");
     line.put_word(observed_words[event.observed]);
-    put_bits(line, R"(,"gaps":[)", flow.gaps.bits, gap_words);
+    put_gaps(line, event.view.flow->gaps);
     if (event.action == FlowAction::update || event.action == FlowAction::mark_changed) {
-        put_bits(line, R"(,"changed":[)", event.changed.bits, changed_words(original.protocol));
+        put_bits(line, R"(,"changed":[)", event.changed.bits,
+                 changed_words(event.view.flow->key.original.protocol));
     }
     if (event.delta && (event.action == FlowAction::active || event.action == FlowAction::end)) {
         put_delta(line, *event.delta);
@@ -355,6 +365,22 @@ void put_flow_line(LineWriter& line, const Fragments& fragments, const FlowEvent
     fragments.put_origin(line);
     put_ends(line, fragments, event);
     put_conntrack(line, fragments, event);
+}
+
+void put_listed_flow(LineWriter& line, const Fragments& fragments, const FlowView& view) {
+    // Counters, timeout and start are those of a flow that is met in a dump.
+    const FlowEvent state{.action = FlowAction::seen, .at = view.flow->last_seen, .view = view};
+    line.put(R"({"@timestamp":)");
+    line.put_time(state.at);
+    if (view.flow->has_start) {
+        line.put(R"(,"event":{"start":)");
+        line.put_time(view.flow->started);
+        line.put('}');
+    }
+    put_ends(line, fragments, state);
+    put_flow_itself(line, fragments, state);
+    put_gaps(line, view.flow->gaps);
+    line.put("}}");
 }
 
 }  // namespace flowkin

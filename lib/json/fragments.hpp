@@ -93,6 +93,8 @@ struct Fragments {
 // One line each, without its newline.
 void put_flow_line(LineWriter& line, const Fragments& fragments, const FlowEvent& event,
                    std::uint64_t sequence);
+/// A flow of the table as it stands, which is no event.
+void put_listed_flow(LineWriter& line, const Fragments& fragments, const FlowView& view);
 void put_expectation_line(LineWriter& line, const Fragments& fragments, const ExpectationEvent& event,
                           std::uint64_t sequence);
 void put_packet_line(LineWriter& line, const Fragments& fragments, const PacketEvent& event,

@@ -58,4 +58,12 @@ void LineEncoder::encode(const Event& event, std::uint64_t sequence, LineBatch& 
     batch.commit(line.length(), sequence);
 }
 
+void LineEncoder::list(const FlowView& flow, LineBatch& batch) {
+    LineWriter line(batch.reserve(line_room), fragments_->timestamps);
+    put_listed_flow(line, *fragments_, flow);
+    line.put('\n');
+    assert(line.length() <= line_longest);
+    batch.commit(line.length(), 0);
+}
+
 }  // namespace flowkin

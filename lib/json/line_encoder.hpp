@@ -48,6 +48,10 @@ class LineEncoder {
     /// Appends the event's line to the batch, with `sequence` as its event.sequence.
     void encode(const Event& event, std::uint64_t sequence, LineBatch& batch);
 
+    /// Appends a flow of the table as it stands, for whoever asks and not for the log: the members of a flow
+    /// record but for those that tell of an event, with no sequence (the batch's is 0).
+    void list(const FlowView& flow, LineBatch& batch);
+
   private:
     explicit LineEncoder(std::unique_ptr<Fragments> fragments);
     std::unique_ptr<Fragments> fragments_;

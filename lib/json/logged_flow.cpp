@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "json/uid_text.hpp"
 #include "json/words.hpp"
 
 namespace flowkin {
@@ -44,24 +45,6 @@ std::string_view text(const json& object, const char* key) {
     const json* found = member(object, key);
     return found != nullptr && found->is_string() ? std::string_view(found->get_ref<const std::string&>())
                                                   : std::string_view{};
-}
-
-std::optional<std::uint64_t> hex16(std::string_view digits) {
-    std::uint64_t value = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
-    if (digits.size() != 16 || error != std::errc{} || end != digits.data() + digits.size()) {
-        return std::nullopt;
-    }
-    return value;
-}
-
-std::optional<FlowUid> uid(std::string_view digits) {
-    if (digits.size() != 32) {
-        return std::nullopt;
-    }
-    const auto run = hex16(digits.substr(0, 16));
-    const auto counter = hex16(digits.substr(16));
-    return run && counter ? std::optional(FlowUid{*run, *counter}) : std::nullopt;
 }
 
 std::optional<int> digits(std::string_view text, std::size_t at, std::size_t count) {
@@ -253,7 +236,7 @@ void read_lineage(const json& conntrack, FlowRecord& record) {
         return;
     }
     Lineage& lineage = record.lineage.emplace();
-    if (const auto parent_uid = uid(text(parent, "uid"))) {
+    if (const auto parent_uid = read_uid(text(parent, "uid"))) {
         lineage.parent = *parent_uid;
         if (const auto id = number<KernelFlowId>(parent, "id")) {
             lineage.parent_kernel_id = *id;
@@ -261,7 +244,7 @@ void read_lineage(const json& conntrack, FlowRecord& record) {
         }
         lineage.parent_helper = HelperName(text(parent, "helper"));
         const json& kin = object_at(conntrack, "lineage");
-        lineage.root = uid(text(kin, "root")).value_or(*parent_uid);
+        lineage.root = read_uid(text(kin, "root")).value_or(*parent_uid);
         lineage.depth = number<std::uint32_t>(kin, "depth").value_or(1);
         return;
     }
@@ -322,7 +305,7 @@ std::optional<LoggedLine> read_logged_line(std::string_view line) {
     const std::string_view id = text(event, "id");
     const auto sequence = number<std::uint64_t>(event, "sequence");
     const auto at = time(text(read, "@timestamp"));
-    const auto run = hex16(id.substr(0, std::min<std::size_t>(id.size(), 16)));
+    const auto run = read_run(id.substr(0, std::min<std::size_t>(id.size(), 16)));
     if (id.size() != 32 || !sequence || !at || !run) {
         return std::nullopt;
     }
@@ -331,7 +314,7 @@ std::optional<LoggedLine> read_logged_line(std::string_view line) {
     logged.at = *at;
     const std::string_view action = text(event, "action");
     if (text(event, "dataset") == "flowkin.flow") {
-        const auto flow = uid(text(conntrack, "uid"));
+        const auto flow = read_uid(text(conntrack, "uid"));
         if (!flow) {
             return std::nullopt;
         }
@@ -351,7 +334,7 @@ std::optional<LoggedLine> read_logged_line(std::string_view line) {
         const json& monitor = object_at(conntrack, "monitor");
         logged.what = LoggedLine::What::start;
         logged.start = static_cast<StartState>(place(start_state_words, text(monitor, "state")).value_or(0));
-        logged.previous_run = hex16(text(monitor, "previous_run"));
+        logged.previous_run = read_run(text(monitor, "previous_run"));
     } else if (action == "monitor-stop") {
         logged.what = LoggedLine::What::stop;
     }

@@ -19,7 +19,7 @@ std::optional<Number> read_sysctl(const std::string& name) {
 
 }  // namespace
 
-KernelState read_kernel_state() {
+KernelState read_kernel_settings() {
     KernelState state;
     utsname name{};
     if (::uname(&name) == 0) {
@@ -32,6 +32,11 @@ KernelState read_kernel_state() {
     state.flows = fill.flows;
     state.flows_max = fill.most;
     state.receive_buffer_max_bytes = read_sysctl<std::uint64_t>("core/rmem_max");
+    return state;
+}
+
+KernelState read_kernel_state() {
+    KernelState state = read_kernel_settings();
     state.tracking = find_tracking(state.flows);
     return state;
 }

@@ -27,6 +27,9 @@ struct KernelState {
 /// about tracking where no flow is tracked right now.
 KernelState read_kernel_state();
 
+/// The same without `tracking`, which alone takes more than a moment.
+KernelState read_kernel_settings();
+
 /// How many flows the kernel's table of this network namespace holds, and how many it may.
 struct KernelTableFill {
     std::optional<std::uint64_t> flows;  ///< nf_conntrack_count

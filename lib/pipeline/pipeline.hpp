@@ -62,6 +62,9 @@ class Pipeline final : private EventReceiver {
     /// A record that does not come from the kernel: loss, monitor.
     void say(const Event& event) { receive(event); }
 
+    /// A flow of the table as it stands, as a line of the caller's own batch: no record, and not of the log.
+    void list(const FlowView& flow, LineBatch& batch) { encoder_.list(flow, batch); }
+
     /// What is due by time alone: call about once a second. (Messages that come in do it, too.)
     void tick(WallTime now);
 
