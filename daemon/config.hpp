@@ -74,6 +74,12 @@ struct Config {
         friend bool operator==(const Metrics&, const Metrics&) = default;
     };
 
+    struct Control {
+        /// A path; "": in the unit's RuntimeDirectory, and none outside a unit; empty: none.
+        std::optional<std::string> socket = "";
+        friend bool operator==(const Control&, const Control&) = default;
+    };
+
     /// Numbered as spdlog numbers its levels.
     enum class LogLevel : std::uint8_t { trace, debug, info, warning, error };
 
@@ -88,6 +94,7 @@ struct Config {
     Output output;
     State state;
     Metrics metrics;
+    Control control;
     Log log;
     friend bool operator==(const Config&, const Config&) = default;
 };

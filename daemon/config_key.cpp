@@ -70,6 +70,7 @@ std::vector<ConfigKey> make_keys() {
     using Output = Config::Output;
     using State = Config::State;
     using Metrics = Config::Metrics;
+    using Control = Config::Control;
     using Log = Config::Log;
     constexpr auto running = ConfigKey::Applies::while_running;
     constexpr auto restart = ConfigKey::Applies::after_restart;
@@ -109,6 +110,8 @@ std::vector<ConfigKey> make_keys() {
         key("state.interval", &C::state, &State::interval, DurationValue{1s}, running),
 
         key("metrics.listen", &C::metrics, &Metrics::listen, OrOff<ListenValue>{}, restart),
+
+        key("control.socket", &C::control, &Control::socket, OrOff<PathValue>{{true}}, restart),
 
         key("log.level", &C::log, &Log::level, log_levels, running),
     };

@@ -18,6 +18,8 @@ constexpr std::size_t packet_drain_batches = 64;
 /// Lines of a stream of events gather up to this before the log gets them.
 constexpr std::size_t submitted_bytes_at_once = 256U << 10U;
 
+constexpr std::size_t warnings_kept = 16;
+
 }  // namespace
 
 Intake::Intake(Parts parts, Callbacks callbacks)
@@ -157,6 +159,10 @@ void Intake::say(MonitorEvent event) {
 void Intake::warn(const MonitorWarning& warning) {
     spdlog::warn("{}", warning.text);
     say({wall_clock_now(), warning});
+    if (warnings_.size() == warnings_kept) {
+        warnings_.erase(warnings_.begin());
+    }
+    warnings_.push_back(warning.text);
 }
 
 }  // namespace flowkin

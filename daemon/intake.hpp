@@ -65,6 +65,8 @@ class Intake {
     /// A record of flowkin's own, and the lines before it.
     void say(MonitorEvent event);
     void warn(const MonitorWarning& warning);
+    /// The texts of the last ones, the oldest first.
+    const std::vector<std::string>& warnings() const { return warnings_; }
 
     /// Declares what was lost since the last time: at the sockets, in the decoder, in the log's queue.
     void settle_events(WallTime now);
@@ -113,6 +115,7 @@ class Intake {
     WallTime events_settled_{};
     std::array<std::uint64_t, decode_fault_kinds> declared_faults_{};
     std::uint64_t declared_cut_ = 0;
+    std::vector<std::string> warnings_;
     bool not_kernel_said_ = false;
     std::uint64_t submitted_lines_ = 0;
 };

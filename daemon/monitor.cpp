@@ -20,6 +20,8 @@
 #include <utility>
 
 #include "clock.hpp"
+#include "control_socket.hpp"
+#include "daemon_status.hpp"
 #include "diagnostics.hpp"
 #include "host_name.hpp"
 #include "kernel_warnings.hpp"
@@ -123,6 +125,9 @@ Result<std::unique_ptr<Monitor>> Monitor::create(const Options& options, const C
         return tl::unexpected(log.error());
     }
     self.intake_.write_to(std::move(*log));
+    if (auto opened = self.open_control(); !opened) {
+        return tl::unexpected(opened.error());
+    }
     self.recovery_ = self.keeper_.recover();
     if (metrics) {
         self.serve_metrics(std::move(*metrics));
@@ -346,6 +351,7 @@ void Monitor::say_start() {
         intake_.source().socket().receive_buffer_bytes(), intake_.table().capacity(),
         config_.output.destination == Config::Destination::file ? config_.output.path : "standard output");
     intake_.pipeline().say(MonitorEvent{now, start});
+    started_ = now;
     statistics_.begin(now);
     say_pause(now);
     intake_.submit(now);
@@ -371,9 +377,50 @@ void Monitor::say_pause(WallTime now) {
     }
 }
 
-// ---- reload and end
+// ---- control, reload and end
 
-void Monitor::reload() {
+Result<void> Monitor::open_control() {
+    const std::string path = control_path(config_);
+    if (path.empty()) {
+        return {};
+    }
+    auto socket = open_control_socket(path);
+    if (!socket) {
+        return tl::unexpected(socket.error());
+    }
+    control_ = std::make_unique<ControlServer>(
+        io_, std::move(*socket), intake_.pipeline(),
+        ControlActions{.totals = [this] { return statistics_.totals(); },
+                       .status =
+                           [this] {
+                               return take_status({.run = run_,
+                                                   .started = started_,
+                                                   .tracking_at_start = kernel_.tracking,
+                                                   .config = config_,
+                                                   .intake = intake_,
+                                                   .totals = statistics_.totals()});
+                           },
+                       .reconcile =
+                           [this] {
+                               reconciler_.request(ReconcileCause::request);
+                               return reconciler_.begun();
+                           },
+                       .reconciled = [this](std::uint64_t ticket) { return reconciler_.over() > ticket; },
+                       .last_reconcile = [this]() -> std::optional<ResyncCompleted> {
+                           return reconciler_.last_failed() ? std::nullopt : reconciler_.last();
+                       },
+                       .rotate = [this]() -> std::optional<std::string> {
+                           if (config_.output.destination == Config::Destination::standard_output) {
+                               return "lines go to standard output, and only a file is rotated";
+                           }
+                           intake_.log().rotate();
+                           return std::nullopt;
+                       },
+                       .reload = [this] { return reload(); }});
+    return {};
+}
+
+MonitorReload Monitor::reload() {
     service_.reloading();
     MonitorReload record;
     const auto wanted = load_config(options_.config_file, options_.overrides);
@@ -403,6 +450,7 @@ void Monitor::reload() {
     intake_.log().reopen();
     intake_.say({wall_clock_now(), record});
     service_.ready(statistics_.status_text());
+    return record;
 }
 
 void Monitor::end(std::string reason, std::optional<Error> error) {

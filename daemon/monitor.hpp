@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "config.hpp"
+#include "control_server.hpp"
 #include "event_pump.hpp"
 #include "intake.hpp"
 #include "journal_rate.hpp"
@@ -68,7 +69,8 @@ class Monitor {
     void serve_metrics(ListeningSocket socket);
     void say_start();
     void say_pause(WallTime now);
-    void reload();
+    Result<void> open_control();
+    MonitorReload reload();
     void end(std::string reason, std::optional<Error> error = std::nullopt);
     Result<void> finish();
     void last_words(std::chrono::steady_clock::time_point deadline);
@@ -93,6 +95,8 @@ class Monitor {
     ReloadOutcome reload_;
     std::unique_ptr<Metrics> metrics_;
     std::unique_ptr<MetricsServer> metrics_server_;
+    std::unique_ptr<ControlServer> control_;  // none: no control socket
+    WallTime started_{};
 
     bool ending_ = false;
     std::string end_reason_;

@@ -48,7 +48,9 @@ asio::awaitable<void> Reconciler::run(std::function<void()> first_done) {
         if (!cause) {
             continue;
         }
+        ++begun_;
         co_await reconcile(*cause);
+        ++over_;
         if (first_done) {
             std::exchange(first_done, nullptr)();
         }
@@ -92,6 +94,7 @@ asio::awaitable<void> Reconciler::reconcile(ReconcileCause cause) {
     FlowTable& table = intake_.table();
     if (result != DumpResult::complete) {
         table.abandon_reconcile(wall_clock_now());
+        last_failed_ = true;
         if (!ending_) {
             intake_.warn({"dump-failed",
                           "the kernel's flow table could not be read whole; the next reconcile tries again"});
@@ -114,6 +117,7 @@ asio::awaitable<void> Reconciler::reconcile(ReconcileCause cause) {
                             .unchanged = counts.unchanged,
                             .duration = now - begun};
     ++completed_;
+    last_failed_ = false;
     intake_.say({now, *last_});
 }
 

@@ -33,6 +33,12 @@ class Reconciler {
     /// What the last one found; none before the first.
     const std::optional<ResyncCompleted>& last() const { return last_; }
     std::uint64_t completed() const { return completed_; }
+    /// The kernel's table could not be read whole for the last one.
+    bool last_failed() const { return last_failed_; }
+    /// How many were begun and are over, so that one that was asked for can be waited for: it is over when more
+    /// are over than had begun when it was asked for.
+    std::uint64_t begun() const { return begun_; }
+    std::uint64_t over() const { return over_; }
 
   private:
     enum class DumpResult : std::uint8_t { complete, interrupted, failed };
@@ -51,6 +57,9 @@ class Reconciler {
     std::optional<ReconcileCause> wanted_;
     std::optional<ResyncCompleted> last_;
     std::uint64_t completed_ = 0;
+    bool last_failed_ = false;
+    std::uint64_t begun_ = 0;
+    std::uint64_t over_ = 0;
 };
 
 }  // namespace flowkin

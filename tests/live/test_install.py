@@ -43,6 +43,8 @@ def test_a_package_finds_each_file_in_its_place(stage):
     assert {"usr/sbin/flowkin", "etc/flowkin/flowkin.toml", "usr/lib/systemd/system/flowkin.service",
             "usr/lib/sysusers.d/flowkin.conf", "usr/share/man/man8/flowkin.8", "usr/share/man/man5/flowkin.toml.5",
             "usr/share/man/man5/flowkin-event.5", "usr/share/bash-completion/completions/flowkin",
+            "usr/bin/flowkinctl", "usr/share/man/man1/flowkinctl.1",
+            "usr/share/bash-completion/completions/flowkinctl", "usr/share/doc/flowkin/control.md",
             "usr/share/doc/flowkin/README.md", "usr/share/doc/flowkin/event-format.md",
             "usr/share/doc/flowkin/event.schema.json", "usr/share/doc/flowkin/examples/flowkin.toml",
             "usr/share/doc/flowkin/examples/sysctl.d/50-flowkin.conf",

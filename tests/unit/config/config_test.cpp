@@ -56,6 +56,8 @@ path = "/var/lib/flowkin/table"
 interval = "1500ms"
 [metrics]
 listen = "[::1]:9464"
+[control]
+socket = "/run/fw/control"
 [log]
 level = "trace"
 )";
@@ -97,13 +99,16 @@ TEST_CASE("every key reaches its member") {
     CHECK(config.state.path == "/var/lib/flowkin/table");
     CHECK(config.state.interval == 1500ms);
     CHECK(config.metrics.listen == ListenAddress(LoopbackPort{.ipv6 = true, .port = 9464}));
+    CHECK(config.control.socket == "/run/fw/control");
     CHECK(config.log.level == Config::LogLevel::trace);
 }
 
 TEST_CASE("off is off, and only where a key may be off") {
-    const Config config = parsed("conntrack.reconcile_interval = \"off\"\noutput.active_interval = \"off\"");
+    const Config config = parsed(
+        "conntrack.reconcile_interval = \"off\"\noutput.active_interval = \"off\"\ncontrol.socket = \"off\"");
     CHECK_FALSE(config.conntrack.reconcile_interval);
     CHECK_FALSE(config.output.active_interval);
+    CHECK_FALSE(config.control.socket);
 }
 
 TEST_CASE("fields may be an inline table") {
@@ -212,7 +217,7 @@ TEST_CASE("changed keys are told apart by what it takes to change them") {
           std::vector<std::string>{"conntrack.receive_buffer", "conntrack.netns", "conntrack.no_enobufs",
                                    "conntrack.reliable_destroy", "packets.groups", "table.capacity",
                                    "output.destination", "output.path", "output.queue", "state.path",
-                                   "metrics.listen"});
+                                   "metrics.listen", "control.socket"});
 }
 
 TEST_CASE("what is adopted is what applies while running, and nothing else") {
