@@ -15,7 +15,7 @@ import pytest
 from flowkin import BINARY, ROOT, UDP_FLOOD
 
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
-SOURCES = "\n".join(path.read_text() for folder in ("daemon", "lib") for path in (ROOT / folder).rglob("*.cpp"))
+SOURCES = "\n".join(path.read_text() for folder in ("daemon", "lib") for path in (ROOT / folder).rglob("*.?pp"))
 CHARGED_BYTES = 1_280  # by the kernel, for a queued event
 TRACK_AND_DROP = """
 table inet tracking {
