@@ -179,24 +179,21 @@ def bind_group(group):
     return netlink
 
 
-def test_packets_that_are_lost_are_counted_exactly_and_flows_are_not_touched(watch):
-    shots = 100_000
-    with scene(watch, rules="", keeps_all=True) as (net, flowkin):
+def test_packets_that_are_lost_are_counted_exactly_and_flows_are_not_touched(tmp_path):
+    shots = 60_000
+    with Topology(TRACKING) as net, Unit(tmp_path, net.router, config=GROUPS) as unit:
         net.router.nft("""table inet flood { chain prerouting { type filter hook prerouting priority -400;
             udp dport 7002 log group 5 prefix "flood" drop; }
 }""")
-        flowkin.send(19)  # SIGSTOP: nobody reads
-        with open_socket(net.client, socket.SOCK_DGRAM) as near:
+        with unit.paused(), open_socket(net.client, socket.SOCK_DGRAM) as near:
             for _ in range(shots):
                 near.sendto(b"x", (net.SERVER[4], 7002))
-        flowkin.send(18)
-        loss = flowkin.wait_for(matching(event__action="events-lost"), timeout=30)
-        flowkin.stop()
-    counted = sum(record["conntrack"]["loss"]["count"] for record in
-                  flowkin.find(matching(event__action="events-lost")))
-    assert loss["conntrack"]["loss"]["where"] == "kernel-socket"
-    assert loss["conntrack"]["loss"]["source"] == "packets"
-    assert counted + len(flowkin.find(matching(event__action="packet-logged"))) == shots
+        unit.wait_action("events-lost", timeout=60)
+        unit.stop()
+        unit.verify()
+    losses = [record["conntrack"]["loss"] for record in unit.find("events-lost")]
+    assert {(loss["where"], loss["source"]) for loss in losses} == {("kernel-socket", "packets")}
+    assert sum(loss["count"] for loss in losses) + len(unit.find("packet-logged")) == shots
 
 
 def test_a_packet_finds_its_flow_however_many_events_came_before_it(watch):
@@ -283,7 +280,8 @@ table inet routing_marks {{
         table = net.router.run("nft", "list", "table", "inet", "routing_marks").stdout
     counted = {comment: int(packets) for packets, comment in
                re.findall(r'counter packets (\d+) bytes \d+ comment "(.+?)"', table)}
-    assert counted == {"error": 1, "reset": 1, "lost": 0, "unmarked": 1, "left behind": 0}
+    assert counted["lost"] == counted["left behind"] == 0
+    assert min(counted["error"], counted["reset"], counted["unmarked"]) >= 1
 
 
 @pytest.mark.parametrize("rules", ("prefix", "id"))
