@@ -69,7 +69,7 @@ def test_the_client_behind_a_masqueraded_transfer_is_told_by_the_translated_port
 def test_a_connection_that_was_refused_at_its_first_packet_has_a_story(watch):
     with Topology(TRACKING) as net, watch(net.router, to="file", config=GROUPS) as flowkin:
         net.router.run("nft", "-f", SHIPPED)
-        refuse(net, "forward", "tcp")
+        refuse(net, ["forward"], "tcp")
         with open_socket(net.client) as near:
             near.bind((net.CLIENT[4], 0))
             port = near.getsockname()[1]
