@@ -41,6 +41,11 @@ struct Config {
         friend bool operator==(const Packets&, const Packets&) = default;
     };
 
+    struct Filter {
+        std::vector<std::string> ignore;  ///< as written, each good for parse_ignore_entry()
+        friend bool operator==(const Filter&, const Filter&) = default;
+    };
+
     struct Table {
         std::uint64_t capacity = 0;  ///< flows; 0: derived from nf_conntrack_max
         friend bool operator==(const Table&, const Table&) = default;
@@ -90,6 +95,7 @@ struct Config {
 
     Conntrack conntrack;
     Packets packets;
+    Filter filter;
     Table table;
     Output output;
     State state;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "config_value.hpp"
+#include "ignore_entry.hpp"
 
 namespace flowkin {
 namespace {
@@ -66,6 +67,7 @@ std::vector<ConfigKey> make_keys() {
     using C = Config;
     using Conntrack = Config::Conntrack;
     using Packets = Config::Packets;
+    using Filter = Config::Filter;
     using Table = Config::Table;
     using Output = Config::Output;
     using State = Config::State;
@@ -90,6 +92,8 @@ std::vector<ConfigKey> make_keys() {
             IntegerValue{10, 95}, running),
 
         key("packets.groups", &C::packets, &Packets::groups, GroupsValue{}, restart),
+
+        key("filter.ignore", &C::filter, &Filter::ignore, IgnoreValue{}, restart),
 
         key("table.capacity", &C::table, &Table::capacity, IntegerValue{0, 64 * mib}, restart),
 

@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "clock.hpp"
+#include "ignore_entry.hpp"
+#include "netlink/event_filter.hpp"
 #include "service.hpp"
 
 namespace flowkin {
@@ -49,6 +51,12 @@ Result<EventSource> EventSource::open(const Config& config) {
     source.loss_.whole(opened);
     if (auto set = source.socket_.set_no_enobufs(config.conntrack.no_enobufs); !set) {
         return tl::unexpected(set.error());
+    }
+    const IgnoredFlows ignored(ignore_rules(config.filter.ignore));
+    if (auto set = set_event_filter(source.socket_.fd(), ignored); !set) {
+        spdlog::warn(
+            "{}: events of ignored flows take room in the socket, and are passed over once they are read",
+            set.error().text);
     }
     return source;
 }

@@ -24,6 +24,7 @@
 #include "daemon_status.hpp"
 #include "diagnostics.hpp"
 #include "host_name.hpp"
+#include "ignore_entry.hpp"
 #include "kernel_warnings.hpp"
 #include "metrics_server.hpp"
 #include "netlink/label_names.hpp"
@@ -158,6 +159,7 @@ Monitor::Monitor(Parts parts)
       tick_timer_(io_),
       keeper_(io_, intake_, config_, run_, ending_) {
     signals_.add(SIGUSR1);
+    intake_.pipeline().ignore(IgnoredFlows(ignore_rules(config_.filter.ignore)));
 }
 
 Monitor::~Monitor() = default;
@@ -267,7 +269,8 @@ asio::awaitable<void> Monitor::signals() {
 
 /// A suspicion is held against the kernel's table before anything is said.
 void Monitor::watch_for_stall() {
-    const auto patience = config_.conntrack.stall_after;
+    // The kernel's count holds the flows that are ignored, too, and no event tells of them.
+    const auto patience = config_.filter.ignore.empty() ? config_.conntrack.stall_after : std::nullopt;
     const auto flows = patience ? read_kernel_table_fill().flows : std::nullopt;
     if (!flows) {
         return;
@@ -340,6 +343,7 @@ void Monitor::say_start() {
         spdlog::warn("{}", warning);
     }
     start.previous_run = recovery_.previous_run;
+    start.ignore = config_.filter.ignore;
     if (recovery_.restored) {
         start.state = intake_.source().inherited() ? StartState::inherited_socket : StartState::restored;
     }

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "ignore_entry.hpp"
 #include "netlink/capture_file.hpp"
 
 namespace flowkin {
@@ -50,6 +51,7 @@ Result<void> replay(const Options& options, const Config& config) {
         table.capacity = config.table.capacity;
     }
     Pipeline pipeline({.table = table, .updates = config.output.updates}, std::move(*encoder));
+    pipeline.ignore(IgnoredFlows(ignore_rules(config.filter.ignore)));
     CaptureReader::Packet packet;
     while (true) {
         const auto more = reader->next(packet);

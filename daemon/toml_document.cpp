@@ -60,13 +60,17 @@ std::string description_of(const toml::parse_error& error) {
 
 TomlValue array_of(const toml::array& array) {
     TomlIntegers integers;
+    TomlStrings strings;
     for (const toml::node& element : array) {
-        if (!element.is_integer()) {
+        if (element.is_integer() && strings.empty()) {
+            integers.push_back(element.as_integer()->get());
+        } else if (element.is_string() && integers.empty()) {
+            strings.push_back(element.as_string()->get());
+        } else {
             return TomlOther{"an array"};
         }
-        integers.push_back(element.as_integer()->get());
     }
-    return integers;
+    return strings.empty() ? TomlValue(integers) : TomlValue(strings);
 }
 
 TomlValue value_of(const toml::node& node) {
@@ -152,6 +156,7 @@ std::string_view toml_type(const TomlValue& value) {
         std::string_view operator()(std::int64_t /*number*/) const { return "an integer"; }
         std::string_view operator()(bool /*truth*/) const { return "a boolean"; }
         std::string_view operator()(const TomlIntegers& /*integers*/) const { return "an array"; }
+        std::string_view operator()(const TomlStrings& /*strings*/) const { return "an array"; }
         std::string_view operator()(TomlTable /*table*/) const { return "a table"; }
         std::string_view operator()(TomlOther other) const { return other.type; }
     };

@@ -23,12 +23,16 @@ struct TomlTable {};
 /// An array of integers, which may be empty.
 using TomlIntegers = std::vector<std::int64_t>;
 
+/// An array of strings, with one at least.
+using TomlStrings = std::vector<std::string>;
+
 /// A value that no key of ours takes: another array, a fraction, a date.
 struct TomlOther {
     std::string_view type;  ///< with its article
 };
 
-using TomlValue = std::variant<std::string, std::int64_t, bool, TomlIntegers, TomlTable, TomlOther>;
+using TomlValue =
+    std::variant<std::string, std::int64_t, bool, TomlIntegers, TomlStrings, TomlTable, TomlOther>;
 
 struct TomlEntry {
     std::vector<std::string> path;

@@ -159,6 +159,7 @@ struct MonitorStart {
     std::optional<std::uint32_t> timestamp;
     std::optional<std::uint32_t> events;
     std::optional<std::uint64_t> receive_buffer_bytes;
+    std::vector<std::string> ignore;  ///< the flows that are not told of, as the configuration says it
     std::vector<std::string> warnings;
 };
 

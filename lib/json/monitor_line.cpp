@@ -80,6 +80,7 @@ MonitorObject object_of(const MonitorStart& start) {
         object["settings"] = std::move(settings);
     }
     set(object, "receive_buffer", start.receive_buffer_bytes);
+    set(object, "ignore", start.ignore);
     set(object, "warnings", start.warnings);
     return {LineKind::monitor_start, "monitor", std::move(object)};
 }

@@ -51,11 +51,16 @@ Pipeline::DumpProgress Pipeline::read(std::span<const std::uint8_t> datagram, Wa
     MessageReader reader(datagram);
     while (reader.next(decoded_)) {
         look_ahead_.step();
-        if (const auto* flow = std::get_if<FlowMessage>(&decoded_)) {
+        const auto* flow = std::get_if<FlowMessage>(&decoded_);
+        if (flow != nullptr && flow->kind == FlowMessageKind::dump && !table_.reconciling()) {
+            table_.begin_reconcile(arrival);
+        }
+        if (!ignored_.empty() && ignores(decoded_)) {
+            progress.interrupted = progress.interrupted || reader.dump_interrupted();
+            continue;
+        }
+        if (flow != nullptr) {
             count(flow->kind);
-            if (flow->kind == FlowMessageKind::dump && !table_.reconciling()) {
-                table_.begin_reconcile(arrival);
-            }
             table_.apply(*flow, arrival);
         } else if (const auto* expectation = std::get_if<ExpectationMessage>(&decoded_)) {
             ++counters_.expectation_messages;
@@ -80,6 +85,22 @@ Pipeline::DumpProgress Pipeline::read(std::span<const std::uint8_t> datagram, Wa
         tick(arrival);
     }
     return progress;
+}
+
+bool Pipeline::ignores(const Decoded& message) const {
+    if (const auto* flow = std::get_if<FlowMessage>(&message)) {
+        return ignored_.matches(flow->key.original);
+    }
+    if (const auto* expectation = std::get_if<ExpectationMessage>(&message)) {
+        // The child that it awaits will not be told of: it would seem to be awaited in vain.
+        return ignored_.matches(expectation->master) || ignored_.matches(expectation->expected);
+    }
+    if (const auto* packet = std::get_if<PacketMessage>(&message)) {
+        return packet->flow
+                   ? ignored_.matches(packet->flow->key.original)
+                   : ignored_.matches_either_way((packet->about ? *packet->about : packet->headers).tuple);
+    }
+    return false;
 }
 
 void Pipeline::tick(WallTime now) {

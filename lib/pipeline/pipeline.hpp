@@ -12,6 +12,7 @@
 #include "base/time.hpp"
 #include "flow/event.hpp"
 #include "flow/flow_table.hpp"
+#include "flow/ignored_flows.hpp"
 #include "flow/packet_watch.hpp"
 #include "json/line_encoder.hpp"
 #include "netlink/decode.hpp"
@@ -77,18 +78,23 @@ class Pipeline final : private EventReceiver {
     std::uint64_t next_sequence() const { return sequence_ + 1; }
 
     void set_updates(Updates updates) { updates_ = updates; }
+    /// What the kernel says of these flows, their expectations and their packets is passed over, and not
+    /// counted.
+    void ignore(IgnoredFlows flows) { ignored_ = std::move(flows); }
     void set_encoder(LineEncoder encoder) { encoder_ = std::move(encoder); }
 
   private:
     void receive(const Event& event) override;
     DumpProgress read(std::span<const std::uint8_t> datagram, WallTime arrival);
     void count(FlowMessageKind kind);
+    bool ignores(const Decoded& message) const;
 
     FlowTable table_;
     LookAhead look_ahead_;
     PacketWatch packets_;
     LineEncoder encoder_;
     Updates updates_;
+    IgnoredFlows ignored_;
     LineBatch batch_;
     Decoded decoded_;
     WallTime ticked_{};

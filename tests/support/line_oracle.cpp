@@ -789,6 +789,7 @@ MonitorWords words_of(const MonitorStart& start) {
     if (start.receive_buffer_bytes) {
         monitor["receive_buffer"] = number(*start.receive_buffer_bytes);
     }
+    set_unless_empty(monitor, "ignore", texts(start.ignore));
     set_unless_empty(monitor, "warnings", texts(start.warnings));
     return {"monitor-start", {{"monitor", monitor}}};
 }

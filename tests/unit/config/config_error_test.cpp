@@ -58,15 +58,15 @@ TEST_CASE("a key that is far too long is answered without looking for a near one
 TEST_CASE("an unknown section is answered like a key") {
     CHECK(error_of("[outptu]\npath = 1") == "f:1:2: outptu: unknown section; did you mean output?");
     CHECK(error_of("[elasticsearch]") ==
-          "f:1:2: elasticsearch: unknown section; known sections are conntrack, packets, table, output, "
-          "state, metrics, control, log");
+          "f:1:2: elasticsearch: unknown section; known sections are conntrack, packets, filter, table, "
+          "output, state, metrics, control, log");
     CHECK(error_of("[log.file]") == "f:1:6: log.file: unknown key; known are log.level");
 }
 
 TEST_CASE("a name in an error line is quoted where it holds what would break the line") {
     CHECK(
         error_of("\"a\\nb\" = 1") ==
-        R"(f:1:1: "a\u000ab": unknown key; known sections are conntrack, packets, table, output, state, metrics, control, log)");
+        R"(f:1:1: "a\u000ab": unknown key; known sections are conntrack, packets, filter, table, output, state, metrics, control, log)");
 }
 
 TEST_CASE("the first error in the order of the file is told") {

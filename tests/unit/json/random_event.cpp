@@ -284,6 +284,7 @@ Event RandomEvents::monitor_event() {
                 perhaps(any<std::uint32_t>()),
                 perhaps(any<std::uint32_t>()),
                 perhaps(any<std::uint64_t>()),
+                maybe() ? std::vector<std::string>{"udp", bytes(40)} : std::vector<std::string>{},
                 maybe() ? std::vector<std::string>{bytes(40), bytes(40)} : std::vector<std::string>{}};
             break;
         case 1:

@@ -13,10 +13,12 @@ using namespace flowkin;
 
 namespace {
 
-std::vector<nlohmann::json> lines_of(const std::string& capture, Updates updates) {
+std::vector<nlohmann::json> lines_of(const std::string& capture, Updates updates,
+                                     IgnoredFlows ignored = IgnoredFlows()) {
     Pipeline pipeline(
         {.table = {.hash_seed = 0}, .updates = updates},
         std::move(*LineEncoder::create({.run = 0, .host_name = "h", .fields = {}, .label_names = {}})));
+    pipeline.ignore(std::move(ignored));
     for (const auto& datagram : testing::read_capture(testing::captures_folder() / capture)) {
         pipeline.feed(datagram.bytes, datagram.arrival);
     }
@@ -48,6 +50,21 @@ TEST_CASE("a change of mark is written unless updates are off, and names what ch
     const auto lines = lines_of("markchg.pcap", Updates::significant);
     REQUIRE(count(lines, "flow-mark-changed") >= 1);
     CHECK(count(lines_of("markchg.pcap", Updates::none), "flow-mark-changed") == 0);
+}
+
+TEST_CASE("flows that are ignored, and their expectations, make no line; their children do") {
+    const IgnoredFlows udp({{std::nullopt, Protocol::udp, std::nullopt}});
+    CHECK(lines_of("udp4_acct.pcap", Updates::all, udp).empty());
+    CHECK(lines_of("tcp4_acct.pcap", Updates::all, udp) == lines_of("tcp4_acct.pcap", Updates::all));
+
+    const auto lines =
+        lines_of("ftp_passive.pcap", Updates::all, IgnoredFlows({{std::nullopt, Protocol::tcp, 21}}));
+    CHECK(count(lines, "flow-start") == 1);
+    CHECK(count(lines, "expectation-created") == 0);
+    for (const nlohmann::json& line : lines) {
+        CHECK(line["destination"]["port"] != 21);
+        CHECK(line["conntrack"]["parent"]["tuple"]["destination"]["port"] == 21);
+    }
 }
 
 TEST_CASE("sequences count up by one, whatever was left out") {
