@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """ignored_flows.py [ROUNDS]: what do flows cost that nobody wants to hear of, told and ignored? The figures of
-docs/decisions/0003-filter-in-the-kernel.md.
+docs/decisions/0004-filter-in-the-kernel.md.
 
 A flood of UDP flows at a steady rate, and the processor time that flowkin takes meanwhile; with a receive buffer as small as
 it can be, so that what takes room in it is lost."""
