@@ -38,7 +38,7 @@ std::string text_of(const json& value) {
 
 /// "10.1.0.2:21", "[fd01::2]:21"
 std::string end_text(const json& end) {
-    const std::string ip = text_of(at(end, {"ip"}));
+    std::string ip = text_of(at(end, {"ip"}));
     const std::string port = text_of(at(end, {"port"}));
     if (port.empty()) {
         return ip;
