@@ -75,7 +75,7 @@ class Installed:
             return [parse_line(line) for line in self.guest.get(path).splitlines(keepends=True)]
         raw = self.guest.run(LINES_OF_THE_JOURNAL, timeout=120).stdout.encode()
         records = [parse_line(line) for line in raw.splitlines(keepends=True) if line.startswith(b"{")]
-        return [record for record in records if "sequence" in record["event"]]
+        return [record for record in records if "sequence" in record.get("event", {})]
 
     def wait_action(self, name, path=None, timeout=30, count=1, **wanted):
         """Waits for records; gives the first, or, with count, all of them."""

@@ -190,10 +190,11 @@ def test_a_stop_forgets_the_socket_and_the_next_start_says_that_nobody_listened(
 
 def test_a_daemon_that_hangs_is_killed_by_the_watchdog_and_the_next_one_reads_what_was_queued(installed):
     installed.configure(TO_FILE)
-    installed.drop_in("watchdog", "[Service]\nWatchdogSec=3s\nTimeoutAbortSec=2s\n")
+    installed.drop_in("watchdog", "[Service]\nWatchdogSec=6s\nTimeoutAbortSec=2s\n")
     installed.start()
     installed.make_flow(5001)
     installed.wait_action("flow-start", LOG)
+    installed.guest.wait_until("test -e /var/lib/flowkin/flows.state")  # without one the next run starts afresh
     installed.send("STOP")
     installed.make_flow(5002)
     installed.wait_shown("NRestarts", "1")
@@ -204,11 +205,11 @@ def test_a_daemon_that_hangs_is_killed_by_the_watchdog_and_the_next_one_reads_wh
 
 
 def test_the_watchdog_is_fed_for_as_long_as_all_is_well(installed):
-    installed.drop_in("watchdog", "[Service]\nWatchdogSec=3s\n")
+    installed.drop_in("watchdog", "[Service]\nWatchdogSec=6s\n")
     installed.start()
     pid = installed.pid()
     fed = installed.show("WatchdogTimestampMonotonic")
-    installed.guest.run("sleep 7")
+    installed.guest.run("sleep 8")
     assert installed.show("WatchdogTimestampMonotonic") != fed
     assert (installed.pid(), installed.show("NRestarts")) == (pid, "0")
 
