@@ -453,7 +453,7 @@ MonitorReload Monitor::reload() {
     }
     intake_.log().reopen();
     intake_.say({wall_clock_now(), record});
-    service_.ready(statistics_.status_text());
+    service_.reloaded(statistics_.status_text());
     return record;
 }
 

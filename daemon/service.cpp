@@ -17,15 +17,25 @@ Service::Service() : managed_(std::getenv("NOTIFY_SOCKET") != nullptr) {
     }
 }
 
-void Service::ready(const std::string& status) const {
-    ::sd_notify(0, ("READY=1\nSTATUS=" + status).c_str());
+void Service::ready(const std::string& status) {
+    ready_ = true;
+    reloaded(status);
 }
 
 void Service::reloading() const {
+    if (!ready_) {
+        return;
+    }
     timespec now{};
     ::clock_gettime(CLOCK_MONOTONIC, &now);
     const auto microseconds = std::uint64_t(now.tv_sec) * 1'000'000 + std::uint64_t(now.tv_nsec) / 1000;
     ::sd_notify(0, ("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(microseconds)).c_str());
+}
+
+void Service::reloaded(const std::string& status) const {
+    if (ready_) {
+        ::sd_notify(0, ("READY=1\nSTATUS=" + status).c_str());
+    }
 }
 
 void Service::stopping() const {

@@ -14,9 +14,11 @@ class Service {
   public:
     Service();
 
-    void ready(const std::string& status) const;
-    /// A reload begins; ready() ends it. CLOCK_MONOTONIC goes with it: Type=notify-reload waits for it.
+    void ready(const std::string& status);
+    /// A reload begins. CLOCK_MONOTONIC goes with it: Type=notify-reload waits for it. A reload before ready() is
+    /// not told: its end would mean ready.
     void reloading() const;
+    void reloaded(const std::string& status) const;
     void stopping() const;
     void status(const std::string& status) const;
     void feed_watchdog() const;
@@ -37,6 +39,7 @@ class Service {
 
   private:
     bool managed_ = false;
+    bool ready_ = false;
     std::optional<std::chrono::microseconds> watchdog_interval_;
 };
 
