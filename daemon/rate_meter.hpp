@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <deque>
 #include <utility>
@@ -35,7 +36,7 @@ class RateMeter {
         const MonitorCounters& after = samples_.back().totals;
         for (std::size_t i = 0; i < std::min(before.size(), after.size()); ++i) {
             const auto moved = static_cast<double>(after[i].second - before[i].second);
-            rates.emplace_back(after[i].first, static_cast<std::uint64_t>(moved / time.count() + 0.5));
+            rates.emplace_back(after[i].first, static_cast<std::uint64_t>(std::llround(moved / time.count())));
         }
         return rates;
     }
