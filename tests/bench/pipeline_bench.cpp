@@ -130,7 +130,7 @@ void whole_pipeline(benchmark::State& state) {
     const bench::EventStream& stream = million();
     Pipeline pipeline({.table = {.run = 1, .hash_seed = 1}, .updates = Updates::significant}, encoder());
     std::uint64_t events = 0;
-    for (std::size_t i = 0; i < 10 * living; ++i) {  // what is taken once and kept
+    for (std::size_t i = 0; i < std::size_t{10} * living; ++i) {  // what is taken once and kept
         pipeline.feed(stream[i], WallTime{});
     }
     pipeline.batch().clear();
