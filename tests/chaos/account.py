@@ -74,6 +74,7 @@ class Log:
         self.actions = collections.Counter()
         self.violations = []
         self._heard_until = 0
+        self._reconciles = []  # (began, done)
         with open(path, "rb") as file:
             for number, raw in enumerate(file, 1):
                 self._take(number, shipper_rules.parse(raw))
@@ -86,8 +87,13 @@ class Log:
         elif action == "events-lost":
             loss = record["conntrack"]["loss"]
             until = nanoseconds(loss["until"])
-            since = nanoseconds(loss["since"]) - (SINK_LAG_NS if "first_sequence" in loss else 0)
+            since = nanoseconds(loss["since"])
+            if loss["where"].startswith("sink"):
+                since = self._oldest_untold_end(since, SINK_LAG_NS)
             self.losses.append(Loss(loss["where"], since, until, loss.get("count", float("inf")), number))
+        elif action == "resync-completed":
+            done = nanoseconds(record["@timestamp"])
+            self._reconciles.append((done - record["conntrack"]["resync"]["duration"], done))
         elif action == "monitor-start":
             state = record["conntrack"]["monitor"]["state"]
             self.starts[state] += 1
@@ -96,7 +102,8 @@ class Log:
                 self.fresh_starts.append(number)
                 self.fresh_began.append(began)
                 if self._heard_until:
-                    self.losses.append(Loss("fresh-start", self._heard_until - UNDECLARED_NS, began, float("inf"), number))
+                    since = self._oldest_untold_end(self._heard_until, UNDECLARED_NS)
+                    self.losses.append(Loss("fresh-start", since, began, float("inf"), number))
 
     def _take_flow(self, number, action, record):
         if record["conntrack"]["observed"] == "event":
@@ -114,6 +121,13 @@ class Log:
             if life.ended:
                 self.violations.append(f"line {number}: uid {uid} is ended twice")
             life.ended = True
+
+    def _oldest_untold_end(self, since, lag):
+        """Of lines that are missing from `since` on. A reconcile tells of ends that the kernel was silent about: they are
+        as old as the silences since the reconcile before it."""
+        mended = max([began for began, done in self._reconciles if done < since], default=0)
+        silences = [loss.since for loss in self.losses if loss.where == "kernel-socket" and loss.until >= mended]
+        return min([since - lag, *silences])
 
     def fresh_between(self, first, last):
         at = bisect.bisect_left(self.fresh_starts, first)

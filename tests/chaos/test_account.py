@@ -104,3 +104,16 @@ def test_a_fresh_start_knows_no_flow_of_before_so_the_kernels_silence_may_hide_i
     begun = flow("flow-start", 1, 10)
     assert not judge([1], begun, fresh_start(15), loss(19, 21))
     assert judge([1], begun, fresh_start(15), loss(16, 18))
+
+
+def reconciled(second):
+    return {"@timestamp": stamp(second), "event": {"dataset": "flowkin.monitor", "action": "resync-completed"},
+            "conntrack": {"resync": {"duration": SECOND // 10}}}
+
+
+def test_a_lost_line_may_be_the_reconciles_that_told_of_an_end_long_before(judge):
+    begun = flow("flow-start", 1, 10)
+    silence, lines = loss(19, 25), loss(35, 35, where="sink-queue", count=1, first_sequence=5, last_sequence=5)
+    assert not judge([1], begun, silence, lines)
+    assert judge([1], begun, lines)  # the kernel told the end then
+    assert judge([1], begun, silence, reconciled(30), lines)  # the end was told before the line was lost
