@@ -197,7 +197,8 @@ LineSieve::LineSieve(const StoryQuestion& question) {
 
 bool LineSieve::passes(std::string_view line) const {
     return std::all_of(needles_.begin(), needles_.end(), [line](const std::string& needle) {
-        return ::memmem(line.data(), line.size(), needle.data(), needle.size()) != nullptr;
+        return line.size() >= needle.size() &&
+               ::memmem(line.data(), line.size(), needle.data(), needle.size()) != nullptr;
     });
 }
 
