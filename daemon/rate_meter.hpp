@@ -36,7 +36,8 @@ class RateMeter {
         const MonitorCounters& after = samples_.back().totals;
         for (std::size_t i = 0; i < std::min(before.size(), after.size()); ++i) {
             const auto moved = static_cast<double>(after[i].second - before[i].second);
-            rates.emplace_back(after[i].first, static_cast<std::uint64_t>(std::llround(moved / time.count())));
+            rates.emplace_back(after[i].first,
+                               static_cast<std::uint64_t>(std::llround(moved / time.count())));
         }
         return rates;
     }
