@@ -80,8 +80,8 @@ TEST_CASE("a protocol has a name or a number") {
 
 TEST_CASE("what is no request is refused in one line") {
     for (const std::string line :
-         {"", "{", "null", "[]", "1", "\"status\"", "{}", "\xff\xfe", "{\"command\":1}",
-          "{\"command\":\"statu\"}", "{\"command\":\"status\"}x", "{\"command\":[\"status\"]}"}) {
+         {"", "{", "null", "[]", "1", R"("status")", "{}", "\xff\xfe", R"({"command":1})",
+          R"({"command":"statu"})", R"({"command":"status"}x)", R"({"command":["status"]})"}) {
         refusal(line);
     }
     refusal(std::string("{\"command\":\"status\0\"}", 21));

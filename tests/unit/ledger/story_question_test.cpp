@@ -58,7 +58,7 @@ TEST_CASE("two ends are asked for as they are told, or with a dash or a blank be
     for (const std::string what :
          {"10.1.0.2:4242-10.2.0.2:21", "10.1.0.2:4242 10.2.0.2:21", "10.1.0.2:4242->10.2.0.2:21",
           "10.1.0.2:4242 → 10.2.0.2:21", " 10.1.0.2:4242 - 10.2.0.2:21 "}) {
-        const AskedEnds ends = subject<AskedEnds>(what);
+        const auto ends = subject<AskedEnds>(what);
         CHECK(ends.end.port == 4242);
         REQUIRE(ends.peer);
         CHECK(ends.peer->ip == "10.2.0.2");

@@ -19,7 +19,6 @@
 
 using namespace flowkin;
 using nlohmann::json;
-using test::LogText;
 namespace fs = std::filesystem;
 
 namespace {
