@@ -6,6 +6,7 @@ from xml.sax.saxutils import escape
 
 WIDTH, HEIGHT = 640, 300
 LEFT, RIGHT, TOP, BOTTOM = 64, 24, 44, 48
+LICENCE = "<!-- SPDX-License-Identifier: GPL-2.0-or-later -->\n"
 
 
 def _step(most):
@@ -39,6 +40,6 @@ def line(path, title, x_name, y_name, points):
     parts.append('<polyline fill="none" stroke="#06c" stroke-width="2" points="'
                  + " ".join(f"{x:.1f},{y:.1f}" for x, y in places) + '"/>')
     parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="#06c"/>' for x, y in places]
-    path.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
+    path.write_text(LICENCE + f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
                     'font-family="sans-serif" font-size="12">\n<rect width="100%" height="100%" fill="#fff"/>\n'
                     + "\n".join(parts) + "\n</svg>\n")
