@@ -42,7 +42,7 @@ kernel_version() { basename "$kernel"/lib/modules/*; }
 make_root() {
     local list
     list=$(sources)
-    [[ -n $list ]] || list="deb http://deb.debian.org/debian bookworm main"
+    [[ -n $list ]] || { printf 'this machine names no source of packages\n' >&2; return 1; }
     printf '%s\n' "$list" >"$folder/sources.list"
     mmdebstrap --mode=root --variant=minbase --include="$(IFS=, && printf '%s' "${packages[*]}")" \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
