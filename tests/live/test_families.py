@@ -1,21 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Children that conntrack helpers announce: their parents, their marks, their expectations."""
 
+import net as network
 import pytest
 from ctnetlink import set_mark
 from flowkin import action, matching
-from net import TRACKING, Topology
+from net import Topology
 from traffic import FtpClient, ftp_server, tftp_get, tftp_server
 
-HELPERS = TRACKING + """
+HELPERS = network.HELPERS + """
 table inet helpers {
-    ct helper ftp { type "ftp" protocol tcp; }
-    ct helper tftp { type "tftp" protocol udp; }
-    chain prerouting {
-        type filter hook prerouting priority -150;
-        tcp dport 21 ct helper set "ftp"
-        udp dport 69 ct helper set "tftp"
-    }
     chain forward {
         type filter hook forward priority -10;
         tcp dport 21 ct state new ct mark set 0x11

@@ -172,6 +172,19 @@ table inet tracking {
 }
 """
 
+# Children of an FTP control connection, and of a TFTP request.
+HELPERS = TRACKING + """
+table inet helpers {
+    ct helper ftp { type "ftp" protocol tcp; }
+    ct helper tftp { type "tftp" protocol udp; }
+    chain prerouting {
+        type filter hook prerouting priority -150;
+        tcp dport 21 ct helper set "ftp"
+        udp dport 69 ct helper set "tftp"
+    }
+}
+"""
+
 # Accounting and timestamps for every flow, and events for it whether or not somebody listened when it was born.
 # Short timeouts, for tests that see a flow through to its end.
 TRACKING_SYSCTLS = {

@@ -13,19 +13,6 @@ from traffic import ftp_announce, ftp_words, open_socket, tcp_connection
 CHILD = 7001  # the port of a child that is announced
 PORT = 7002  # of any other flow
 
-# Children of an FTP control connection, and of a TFTP request.
-HELPERS = TRACKING + """
-table inet helpers {
-    ct helper ftp { type "ftp" protocol tcp; }
-    ct helper tftp { type "tftp" protocol udp; }
-    chain prerouting {
-        type filter hook prerouting priority -150;
-        tcp dport 21 ct helper set "ftp"
-        udp dport 69 ct helper set "tftp"
-    }
-}
-"""
-
 # Each packet is logged with the state that it has for the rules. Its mark is its flow's id: a rule that asks for the id
 # where there is none goes no further, so the mark stays 0.
 STATES = "meta mark set ct id" + "".join(f"""

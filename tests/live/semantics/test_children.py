@@ -4,8 +4,8 @@ docs/conntrack-semantics.md."""
 
 from ctnetlink import set_mark
 from kernel_events import entry
-from net import TRACKING
-from scenes import CHILD, HELPERS, LOGGED, announce, child_of, ftp_control, scene
+from net import HELPERS, TRACKING
+from scenes import CHILD, LOGGED, announce, child_of, ftp_control, scene
 from traffic import tcp_connection, tftp_get, tftp_server
 
 MARKED = HELPERS + """
