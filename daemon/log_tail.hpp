@@ -6,14 +6,10 @@
 #include <optional>
 
 #include "flow/flow.hpp"
+#include "flow/flow_uid_hash.hpp"
 #include "state/state_file.hpp"
 
 namespace flowkin {
-
-struct FlowUidHash {
-    using is_avalanching = void;
-    std::size_t operator()(const FlowUid& uid) const { return (uid.run ^ uid.counter) * 0x9e3779b97f4a7c15; }
-};
 
 /// What the log says that a state file does not know: the end of the run that wrote the file, and every line
 /// of the runs that went on with its flows and were killed before they could write one.

@@ -3,16 +3,13 @@
 
 #include <boost/unordered/unordered_flat_map.hpp>
 
+#include "flow/flow_uid_hash.hpp"
+
 namespace flowkin {
 
 namespace {
 
 constexpr FlowStore::Slot none = FlowStore::none;
-
-struct UidHash {
-    using is_avalanching = void;
-    std::size_t operator()(const FlowUid& uid) const { return (uid.run ^ uid.counter) * 0x9e3779b97f4a7c15; }
-};
 
 }  // namespace
 
@@ -85,7 +82,7 @@ Kinship::Slot Kinship::believed_parent(const FlowMessage& message) const {
 }
 
 void Kinship::relink() {
-    boost::unordered_flat_map<FlowUid, Slot, UidHash> parents;
+    boost::unordered_flat_map<FlowUid, Slot, FlowUidHash> parents;
     const auto for_each_child = [&](auto visit) {
         for (Slot slot = 0; slot < store_.slots(); ++slot) {
             if (store_.contains(slot)) {
